@@ -1,0 +1,1 @@
+//! Wire types of the certificate authority and a small client for them.

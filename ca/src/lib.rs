@@ -1,0 +1,1 @@
+//! The certificate authority: orders, cases, issuance, revocation, audit.

@@ -1,0 +1,1 @@
+//! The vocabulary and the rules: tiers, mailboxes, evidence, certificate profiles and lints.

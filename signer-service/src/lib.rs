@@ -1,0 +1,1 @@
+//! The signing gateway: mail in, signed mail out.

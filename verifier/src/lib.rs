@@ -1,0 +1,1 @@
+//! Raw message bytes, trust anchors and a point in time in; a verdict out.
