@@ -1,1 +1,18 @@
 //! The certificate authority: orders, cases, issuance, revocation, audit.
+
+pub mod app;
+pub mod audit;
+pub mod config;
+pub mod crl;
+pub mod error;
+pub mod init;
+pub mod issuance;
+pub mod issuers;
+pub mod jobs;
+pub mod orders;
+pub mod revocation;
+mod store;
+
+pub use app::{App, AppParts};
+pub use config::Config;
+pub use error::Error;

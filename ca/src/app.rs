@@ -1,0 +1,170 @@
+//! Everything the certificate authority holds while it runs, built once per process.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::UNIX_EPOCH;
+
+use keys::KeyStore;
+use keys::SoftwareKeyStore;
+use keys::sealing::SealingKey;
+use migrations::Pool;
+use policies::time::{Clock, Timestamp};
+use rand_core::{CryptoRng, UnwrapErr};
+
+use crate::audit::AuditKey;
+use crate::config::Config;
+use crate::error::Error;
+use crate::issuance::{IssuanceObserver, TracingObserver};
+use crate::issuers::Issuers;
+use crate::mail::Mailer;
+
+/// The running certificate authority.
+pub struct App {
+    pub(crate) db: Pool,
+    pub(crate) keys: Arc<dyn KeyStore>,
+    /// Seals what is stored secret beside the keys, such as documents.
+    pub(crate) sealing: Arc<SealingKey>,
+    pub(crate) clock: Arc<dyn Clock>,
+    rng: Mutex<Box<dyn CryptoRng + Send>>,
+    pub(crate) mail: Mailer,
+    pub(crate) config: Config,
+    pub(crate) issuers: Issuers,
+    pub(crate) audit_key: AuditKey,
+    pub(crate) observer: Arc<dyn IssuanceObserver>,
+}
+
+/// What differs between production and a test.
+pub struct AppParts {
+    pub clock: Arc<dyn Clock>,
+    pub rng: Box<dyn CryptoRng + Send>,
+    /// Called between the steps of every issuance.
+    pub observer: Arc<dyn IssuanceObserver>,
+    /// Replaces the mailer that the configuration asks for.
+    pub mail: Option<Mailer>,
+}
+
+impl AppParts {
+    /// The system's time and randomness, mail as configured.
+    pub fn production() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            // A certificate authority without randomness must stop, so the panic of `UnwrapErr` is wanted.
+            rng: Box::new(UnwrapErr(rand::rngs::SysRng)),
+            observer: Arc::new(TracingObserver),
+            mail: None,
+        }
+    }
+}
+
+impl App {
+    /// Opens an initialized data folder: configuration, database (with pending migrations), keys and issuers;
+    /// then finishes or abandons what an earlier process left half done (see [`crate::jobs::recover`]).
+    pub async fn open(folder: &Path, parts: AppParts) -> Result<Arc<Self>, Error> {
+        Self::with_config(Config::load(folder)?, parts).await
+    }
+
+    /// As [`App::open`], with a configuration that was read already.
+    pub async fn with_config(config: Config, parts: AppParts) -> Result<Arc<Self>, Error> {
+        let sealing_key =
+            || SealingKey::open_file(&config.keys.sealing_key).map_err(Error::Sealing);
+        let keys: Arc<dyn KeyStore> = Arc::new(
+            SoftwareKeyStore::open(&config.keys.folder, sealing_key()?).map_err(|source| {
+                Error::Key {
+                    key: config.keys.folder.display().to_string(),
+                    source,
+                }
+            })?,
+        );
+        let db = Pool::open(&config.database)?;
+        let mail = match parts.mail {
+            Some(mail) => mail,
+            None => Mailer::from_config(&config.mail)?,
+        };
+        let issuers = Issuers::open(&db, &*keys).await?;
+        let app = Arc::new(Self {
+            db,
+            audit_key: AuditKey::open(&*keys)?,
+            keys,
+            sealing: Arc::new(sealing_key()?),
+            clock: parts.clock,
+            rng: Mutex::new(parts.rng),
+            mail,
+            config,
+            issuers,
+            observer: parts.observer,
+        });
+        crate::jobs::recover(&app).await?;
+        Ok(app)
+    }
+
+    /// The present second. Read it once per request and pass it on.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// What the operator configured.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The issuers whose certificates and CRLs are published.
+    pub fn issuers(&self) -> &Issuers {
+        &self.issuers
+    }
+
+    /// Lends the random generator.
+    pub(crate) fn with_rng<T>(&self, draw: impl FnOnce(&mut dyn CryptoRng) -> T) -> T {
+        // Whoever panicked while drawing left the generator in a state that is as random as any other.
+        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        draw(&mut **rng)
+    }
+
+    /// Bytes from the random generator.
+    pub(crate) fn random<const LENGTH: usize>(&self) -> [u8; LENGTH] {
+        let mut bytes = [0; LENGTH];
+        self.with_rng(|rng| rng.fill_bytes(&mut bytes));
+        bytes
+    }
+
+    /// An identifier nobody can guess: the prefix, a hyphen and 128 random bits in lower-case hexadecimal.
+    pub(crate) fn new_id(&self, prefix: &str) -> String {
+        let random = data_encoding::HEXLOWER.encode(&self.random::<16>());
+        format!("{prefix}-{random}")
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("App")
+            .field("config", &self.config)
+            .field("issuers", &self.issuers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AppParts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("AppParts")
+            .field("clock", &self.clock)
+            .field("observer", &self.observer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The one place of this crate that asks the system for the time.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let now = std::time::SystemTime::now();
+        let seconds = match now.duration_since(UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |s| -s),
+        };
+        Timestamp::from_unix(seconds)
+    }
+}

@@ -1,0 +1,449 @@
+//! `ca.toml` in the data folder: read once at start, into values that have been checked.
+//!
+//! Every key has a working default except the ones that only the operator can know; an unknown key is an error.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::Error;
+
+/// What the operator decided, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The data folder; relative paths in the file start here.
+    pub folder: PathBuf,
+    /// How the authority calls itself in mails and on pages.
+    pub name: String,
+    /// `sqlite:/absolute/path` or `postgres://…`, ready for `migrations::Pool::open`.
+    pub database: String,
+    /// Where the API listens (HTTPS). Port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Where CRLs and certificates are published (plain HTTP, since BR 7.1.2.3 b and c want `http` URLs).
+    pub public_listen: SocketAddr,
+    /// What is written into certificates; `http://…` without a slash at the end.
+    pub public_url: PublicUrl,
+    /// Certificate and key of the API; a self-made certificate when absent.
+    pub tls: Option<TlsFiles>,
+    pub mail: Mail,
+    pub keys: Keys,
+    pub issuance: Issuance,
+}
+
+impl Config {
+    /// The name of the file in the data folder.
+    pub const FILE_NAME: &'static str = "ca.toml";
+
+    /// Reads `ca.toml` of a data folder.
+    pub fn load(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(Self::FILE_NAME);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::NotInitialized {
+                    folder: folder.to_owned(),
+                });
+            }
+            Err(source) => {
+                return Err(Error::File {
+                    action: "read",
+                    path,
+                    source,
+                });
+            }
+        };
+        Self::parse(folder, &text).map_err(|reason| Error::Configuration { path, reason })
+    }
+
+    /// Parses the text of a `ca.toml` that lies, or will lie, in `folder`; the error is one sentence.
+    pub fn parse(folder: &Path, text: &str) -> Result<Self, String> {
+        let file: ConfigFile = toml::from_str(text).map_err(|error| error.to_string())?;
+        let folder = std::path::absolute(folder).map_err(|error| error.to_string())?;
+        if file.name.is_empty() || file.name.chars().any(char::is_control) {
+            return Err("name must be a text without control characters".to_owned());
+        }
+        let database = match file.database.strip_prefix("sqlite:") {
+            Some(path) => {
+                let path = folder.join(path.strip_prefix("//").unwrap_or(path));
+                format!("sqlite:{}", path.display())
+            }
+            None => file.database,
+        };
+        if file.issuance.crl_refresh_hours == 0
+            || file.issuance.crl_refresh_hours > Issuance::MOST_CRL_REFRESH_HOURS
+        {
+            return Err(format!(
+                "issuance.crl_refresh_hours must be 1 to {} (BR 4.9.7)",
+                Issuance::MOST_CRL_REFRESH_HOURS
+            ));
+        }
+        if file.issuance.validity_days == Some(0) {
+            return Err("issuance.validity_days must be 1 or more".to_owned());
+        }
+        Ok(Self {
+            name: file.name,
+            database,
+            listen: file.listen,
+            public_listen: file.public_listen,
+            public_url: PublicUrl::parse(&file.public_url)?,
+            tls: file.tls.map(|tls| TlsFiles {
+                certificate: folder.join(tls.certificate),
+                key: folder.join(tls.key),
+            }),
+            mail: Mail {
+                smtp: file.mail.smtp,
+                from: file.mail.from,
+            },
+            keys: Keys {
+                folder: folder.join(file.keys.folder),
+                sealing_key: folder.join(file.keys.sealing_key),
+            },
+            issuance: Issuance {
+                validity_days: file.issuance.validity_days,
+                crl_refresh_hours: file.issuance.crl_refresh_hours,
+            },
+            folder,
+        })
+    }
+}
+
+/// `http://host[:port][/path]`, as it goes into certificates (BR 7.1.2.3 b, c).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    /// Plain `http`, a host, no query, fragment or user, at most 200 octets.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let refuse = |why: &str| {
+            Err(format!(
+                "public_url {text:?} {why}; write it like \"http://pki.example.com\" (BR 7.1.2.3 wants http)"
+            ))
+        };
+        let Some(rest) = text.strip_prefix("http://") else {
+            return refuse("does not begin with http://");
+        };
+        let rest = rest.trim_end_matches('/');
+        if rest.is_empty() || rest.starts_with('/') || rest.starts_with(':') {
+            return refuse("has no host");
+        }
+        let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b".-_~:/[]%".contains(&octet);
+        if !rest.bytes().all(allowed) {
+            return refuse("has a character that is not allowed in it");
+        }
+        // Two hundred octets leave room for `/crl/{issuer}.crl` in the 255 that some clients accept.
+        if text.len() > 200 {
+            return refuse("is longer than 200 octets");
+        }
+        Ok(Self(format!("http://{rest}")))
+    }
+
+    /// Where the CRL of an issuer is published.
+    pub fn crl(&self, issuer_id: &str) -> String {
+        format!("{}/crl/{issuer_id}.crl", self.0)
+    }
+
+    /// Where the certificate of an issuer is published.
+    pub fn certificate(&self, issuer_id: &str) -> String {
+        format!("{}/ca/{issuer_id}.cer", self.0)
+    }
+}
+
+impl AsRef<str> for PublicUrl {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// PEM files of the API's own TLS identity.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// How notices and challenges leave.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// `host:port`; without it no mail can be sent, and challenges are refused.
+    pub smtp: Option<String>,
+    /// The sender of all mails.
+    pub from: String,
+}
+
+/// Where the software keys lie, and the key that seals them.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    pub folder: PathBuf,
+    /// Better on another disk than the keys themselves, so that a backup of one is worthless without the other.
+    pub sealing_key: PathBuf,
+}
+
+/// How long things count.
+#[derive(Clone, Debug)]
+pub struct Issuance {
+    /// Shortens what the profiles allow; never lengthens it.
+    pub validity_days: Option<u32>,
+    /// How often a new CRL is made even when nothing was revoked.
+    pub crl_refresh_hours: u32,
+}
+
+impl Issuance {
+    /// BR 4.9.7: a new CRL at least every seven days.
+    pub const MOST_CRL_REFRESH_HOURS: u32 = 7 * 24;
+}
+
+/// A new `ca.toml` with every key explained, as `init` writes it.
+pub(crate) fn template(name: &str, database: &str, public_url: &PublicUrl, ports: Ports<'_>) -> String {
+    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    let mut text = String::new();
+    let mut line = |comment: &str, entry: String| {
+        for comment in comment.lines() {
+            text.push_str("# ");
+            text.push_str(comment);
+            text.push('\n');
+        }
+        text.push_str(&entry);
+        text.push('\n');
+    };
+    line("How the authority calls itself in mails and on pages.", format!("name = {}\n", quoted(name)));
+    line(
+        "sqlite:FILE (relative to this folder) or postgres://user@host/database",
+        format!("database = {}\n", quoted(database)),
+    );
+    line("The API, with TLS.", format!("listen = {}", quoted(ports.listen)));
+    line(
+        "CRLs and certificates, plain HTTP: BR 7.1.2.3 wants http URLs in certificates.",
+        format!("public_listen = {}", quoted(ports.public_listen)),
+    );
+    line(
+        "Written into every certificate; must reach public_listen from everywhere.",
+        format!("public_url = {}\n", quoted(public_url.as_ref())),
+    );
+    line("", "[mail]".to_owned());
+    line(
+        "The server that takes our mail, host:port. Without it no challenge can be sent.",
+        match ports.smtp {
+            Some(smtp) => format!("smtp = {}", quoted(smtp)),
+            None => "# smtp = \"127.0.0.1:25\"".to_owned(),
+        },
+    );
+    line("", format!("from = {}\n", quoted(ports.mail_from)));
+    line("", "[issuance]".to_owned());
+    line(
+        "A new CRL is made at least this often, 1 to 168 hours (BR 4.9.7).",
+        format!("crl_refresh_hours = {}", default_crl_refresh_hours()),
+    );
+    line(
+        "Shortens the validity that the profiles give to certificates.",
+        "# validity_days = 365".to_owned(),
+    );
+    text
+}
+
+/// The addresses that `template` writes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ports<'a> {
+    pub(crate) listen: &'a str,
+    pub(crate) public_listen: &'a str,
+    pub(crate) smtp: Option<&'a str>,
+    pub(crate) mail_from: &'a str,
+}
+
+/// The file as written, before anything is checked.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigFile {
+    #[serde(default = "default_name")]
+    name: String,
+    #[serde(default = "default_database")]
+    database: String,
+    #[serde(default = "default_listen")]
+    listen: SocketAddr,
+    #[serde(default = "default_public_listen")]
+    public_listen: SocketAddr,
+    public_url: String,
+    tls: Option<TlsSection>,
+    #[serde(default)]
+    mail: MailSection,
+    #[serde(default)]
+    keys: KeysSection,
+    #[serde(default)]
+    issuance: IssuanceSection,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsSection {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct MailSection {
+    smtp: Option<String>,
+    from: String,
+}
+
+impl Default for MailSection {
+    fn default() -> Self {
+        Self {
+            smtp: None,
+            from: DEFAULT_MAIL_FROM.to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct KeysSection {
+    folder: PathBuf,
+    sealing_key: PathBuf,
+}
+
+impl Default for KeysSection {
+    fn default() -> Self {
+        Self {
+            folder: PathBuf::from("keys"),
+            sealing_key: PathBuf::from("sealing.key"),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct IssuanceSection {
+    validity_days: Option<u32>,
+    crl_refresh_hours: u32,
+}
+
+impl Default for IssuanceSection {
+    fn default() -> Self {
+        Self {
+            validity_days: None,
+            crl_refresh_hours: default_crl_refresh_hours(),
+        }
+    }
+}
+
+fn default_name() -> String {
+    "Sealwright certificate authority".to_owned()
+}
+
+pub(crate) const DEFAULT_MAIL_FROM: &str = "ca@localhost";
+
+pub(crate) const DEFAULT_DATABASE: &str = "sqlite:ca.sqlite";
+
+fn default_database() -> String {
+    DEFAULT_DATABASE.to_owned()
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8440))
+}
+
+fn default_public_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8080))
+}
+
+/// Daily, seven times as often as BR 4.9.7 asks: a missed run harms nobody.
+const fn default_crl_refresh_hours() -> u32 {
+    24
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = "public_url = \"http://pki.example.com\"\n";
+
+    fn check(text: &str, expected: Result<(), &str>) {
+        match (Config::parse(Path::new("/data"), text), expected) {
+            (Ok(_), Ok(())) => {}
+            (Err(reason), Err(part)) => assert!(reason.contains(part), "{reason:?} lacks {part:?}"),
+            (outcome, expected) => panic!("{text}: {outcome:?}, expected {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn the_least_configuration_has_working_defaults() {
+        let config = Config::parse(Path::new("/data"), LEAST).unwrap();
+        assert_eq!(config.database, "sqlite:/data/ca.sqlite");
+        assert_eq!(config.keys.folder, Path::new("/data/keys"));
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8440");
+        assert_eq!(
+            config.public_url.crl("issuing"),
+            "http://pki.example.com/crl/issuing.crl"
+        );
+    }
+
+    #[test]
+    fn what_init_writes_can_be_read() {
+        let url = PublicUrl::parse("http://localhost:8080/").unwrap();
+        let ports = Ports {
+            listen: "127.0.0.1:0",
+            public_listen: "127.0.0.1:0",
+            smtp: Some("127.0.0.1:2525"),
+            mail_from: "ca@example.com",
+        };
+        let text = template("A \"quoted\" name", "sqlite:ca.sqlite", &url, ports);
+        let config = Config::parse(Path::new("/data"), &text).unwrap();
+        assert_eq!(config.name, "A \"quoted\" name");
+        assert_eq!(config.mail.smtp.as_deref(), Some("127.0.0.1:2525"));
+        assert_eq!(config.mail.from, "ca@example.com");
+    }
+
+    #[test]
+    fn other_databases_pass_through() {
+        let text = format!("{LEAST}database = \"postgres://ca@db/ca\"");
+        let config = Config::parse(Path::new("/data"), &text).unwrap();
+        assert_eq!(config.database, "postgres://ca@db/ca");
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        check(&format!("{LEAST}listen = \"127.0.0.1:1\""), Err("listen"));
+        check(&format!("{LEAST}[mail]\nsmpt = \"x\""), Err("smpt"));
+        check(&format!("{LEAST}[keys]\npin = \"x\""), Err("pin"));
+        check(&format!("{LEAST}[issuance]\nlint = false"), Err("lint"));
+    }
+
+    #[test]
+    fn public_urls_that_clients_would_refuse_are_refused() {
+        check("", Err("public_url"));
+        check("public_url = \"https://pki.example.com\"", Err("http://"));
+        check("public_url = \"ldap://pki.example.com\"", Err("http://"));
+        check("public_url = \"http://\"", Err("no host"));
+        check("public_url = \"http://:80\"", Err("no host"));
+        check("public_url = \"http://user@host\"", Err("character"));
+        check("public_url = \"http://host/?q\"", Err("character"));
+        check("public_url = \"http://host/\\u0000\"", Err("character"));
+        check(
+            &format!("public_url = \"http://{}\"", "a".repeat(200)),
+            Err("200 octets"),
+        );
+    }
+
+    #[test]
+    fn crl_periods_outside_the_requirements_are_refused() {
+        check(&format!("{LEAST}[issuance]\ncrl_refresh_hours = 168"), Ok(()));
+        check(&format!("{LEAST}[issuance]\ncrl_refresh_hours = 169"), Err("4.9.7"));
+        check(&format!("{LEAST}[issuance]\ncrl_refresh_hours = 0"), Err("4.9.7"));
+        check(&format!("{LEAST}[issuance]\nvalidity_days = 0"), Err("validity_days"));
+    }
+
+    #[test]
+    fn addresses_and_names_are_checked() {
+        check(&format!("{LEAST}listen = \"8440\""), Err("listen"));
+        check(&format!("{LEAST}name = \"\""), Err("name"));
+        check(&format!("{LEAST}name = \"a\\nb\""), Err("name"));
+    }
+}

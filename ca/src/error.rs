@@ -1,0 +1,182 @@
+//! Why the certificate authority did not do what it was asked to.
+//!
+//! `Display` says what happened here and what to do about it; the cause is in `source()`.
+
+use std::path::PathBuf;
+
+use policies::lint::Finding;
+use policies::time::Timestamp;
+
+/// Every way in which a call into this crate fails.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // ---- what the caller sent
+    /// The caller may not do this, or not to this thing.
+    #[error("{role} {name:?} may not {action}: ask an operator of the certificate authority for a token with another role")]
+    NotAllowed {
+        role: String,
+        name: String,
+        action: &'static str,
+    },
+
+    /// There is no such thing, or it belongs to another account.
+    #[error("there is no {kind} {id:?}: check the identifier and the account of the token")]
+    NotFound { kind: &'static str, id: String },
+
+    /// A field of a request is not what it has to be.
+    #[error("{field} is not usable: {reason}")]
+    InvalidInput { field: &'static str, reason: String },
+
+    /// The PKCS#10 request cannot be read, or is not signed by its own key (RFC 2986).
+    #[error("the certificate request is not usable: {reason}; send a DER PKCS#10 request signed with the key it carries")]
+    CertificateRequest { reason: String },
+
+    /// The key is of a kind that no certificate here may carry (BR 6.1.5, 6.1.6).
+    #[error("the public key is not allowed (BR 6.1.5): {reason}; make a P-256, P-384 or RSA key of 2048, 3072 or 4096 bits")]
+    KeyNotAllowed { reason: String },
+
+    /// The key was reported as compromised with an earlier certificate (BR 6.1.1.3).
+    #[error("the public key was reported as compromised with certificate {serial} (BR 6.1.1.3): make a new key")]
+    KeyCompromised { serial: String },
+
+    /// The same idempotency key came with another request.
+    #[error("the idempotency key {key:?} was used for another order ({order}): use a new key for a new order")]
+    IdempotencyKeyReused { key: String, order: String },
+
+    /// The reason is not one that may stand on this CRL (BR 7.2.2).
+    #[error("{reason} is not a revocation reason for this certificate (BR 7.2.2): use one of {allowed}")]
+    RevocationReason { reason: String, allowed: String },
+
+    // ---- what the rules say
+    /// The evidence at hand does not carry a certificate of this tier.
+    #[error("the evidence does not suffice for the certificate")]
+    EvidenceInsufficient(#[source] Box<policies::issuance::Refusal>),
+
+    /// The lints refused the certificate before it was signed (BR 4.3.1.2).
+    #[error("the certificate was not signed, since {} (BR 4.3.1.2): {}", errors(.findings), first_error(.findings))]
+    LintRefused { findings: Vec<Finding> },
+
+    // ---- states
+    /// Somebody else was faster, or the thing is not in the state that this step needs.
+    #[error("{kind} {id:?} is no longer {expected}: read it again")]
+    StateChanged {
+        kind: &'static str,
+        id: String,
+        expected: &'static str,
+    },
+
+    /// What was signed is not what was recorded, or its signature does not verify. Nothing was handed out.
+    #[error("certificate {serial} was discarded, since its own check failed ({reason}): the key or the memory of this machine is at fault")]
+    OwnSignature { serial: String, reason: String },
+
+    /// The issuer's certificate ends before the certificate would.
+    #[error("the issuing certificate {issuer} ends at {not_after}: create a new issuing certificate first")]
+    IssuerExpires { issuer: String, not_after: Timestamp },
+
+    /// The audit log is not the one that was written.
+    #[error("the audit log is damaged at row {sequence}: {reason}; restore it from a backup and find out who changed it")]
+    AuditDamaged { sequence: i64, reason: String },
+
+    // ---- the house
+    /// The folder holds a certificate authority already.
+    #[error("{} holds a certificate authority already: choose another folder, nothing was changed", .folder.display())]
+    AlreadyInitialized { folder: PathBuf },
+
+    /// The folder holds no certificate authority.
+    #[error("{} holds no certificate authority: run `sealwright ca init --data {}` first", .folder.display(), .folder.display())]
+    NotInitialized { folder: PathBuf },
+
+    /// The database holds no issuer of this kind, or more than one.
+    #[error("the database holds {found} {kind} certificates where one is needed: it does not belong to this data folder")]
+    Issuers { kind: &'static str, found: usize },
+
+    /// The configuration file cannot be used.
+    #[error("{} cannot be used: {reason}", .path.display())]
+    Configuration { path: PathBuf, reason: String },
+
+    /// A file of the data folder could not be read or written.
+    #[error("could not {action} {}", .path.display())]
+    File {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+
+    /// A row of the database does not say what it has to say.
+    #[error("the database row of {kind} {id:?} cannot be read: {reason}")]
+    Row {
+        kind: &'static str,
+        id: String,
+        reason: String,
+    },
+
+    /// A query failed.
+    #[error("the database refused a query")]
+    Database(#[from] diesel::result::Error),
+
+    /// The database could not be opened or reached.
+    #[error("the database cannot be used")]
+    Migrations(#[from] migrations::Error),
+
+    /// A private key could not be opened or used.
+    #[error("the key {key} cannot be used")]
+    Key {
+        key: String,
+        #[source]
+        source: keys::KeyError,
+    },
+
+    /// The sealing key could not be used.
+    #[error("what is stored sealed cannot be used")]
+    Sealing(#[source] keys::KeyError),
+
+    /// A structure could not be written as DER.
+    #[error("could not encode {what}")]
+    Encoding {
+        what: &'static str,
+        #[source]
+        source: x509_cert::builder::Error,
+    },
+}
+
+impl Error {
+    /// Whether the same call may succeed later without anybody changing anything.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::StateChanged { .. } => true,
+            Self::Key { source, .. } | Self::Sealing(source) => source.is_temporary(),
+            _ => false,
+        }
+    }
+
+    /// For `map_err` on DER encoders.
+    pub(crate) fn encoding(what: &'static str) -> impl FnOnce(der::Error) -> Self {
+        move |source| Self::Encoding {
+            what,
+            source: source.into(),
+        }
+    }
+}
+
+/// "1 lint refused it" or "3 lints refused it".
+fn errors(findings: &[Finding]) -> String {
+    match refusing(findings).count() {
+        1 => "1 lint refused it".to_owned(),
+        several => format!("{several} lints refused it"),
+    }
+}
+
+fn first_error(findings: &[Finding]) -> String {
+    refusing(findings)
+        .map(|finding| format!("{} ({}): {}", finding.lint, finding.section, finding.detail))
+        .next()
+        .unwrap_or_default()
+}
+
+fn refusing(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
+    findings
+        .iter()
+        .filter(|finding| finding.severity == policies::lint::Severity::Error)
+}
