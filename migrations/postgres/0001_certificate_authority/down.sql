@@ -1,0 +1,16 @@
+DROP TABLE audit_checkpoints;
+DROP TABLE audit_log;
+DROP TABLE crls;
+DROP TABLE certificate_evidence;
+DROP TABLE certificates;
+DROP TABLE orders;
+DROP TABLE issuers;
+DROP TABLE challenges;
+DROP TABLE evidence;
+DROP TABLE case_decisions;
+DROP TABLE case_evidence;
+DROP TABLE case_documents;
+DROP TABLE cases;
+DROP TABLE api_tokens;
+DROP TABLE principals;
+DROP TABLE accounts;

@@ -1,0 +1,255 @@
+//! The tables, as every query sees them; a test compares them with both databases.
+//!
+//! Instants are whole seconds since 1970 in `BigInt`; identifiers, enumerations and JSON are `Text`.
+
+diesel::table! {
+    accounts (id) {
+        id -> Text,
+        kind -> Text,
+        name -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    principals (id) {
+        id -> Text,
+        account_id -> Nullable<Text>,
+        role -> Text,
+        name -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    api_tokens (id) {
+        id -> Text,
+        principal_id -> Text,
+        token_hash -> Binary,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    cases (id) {
+        id -> Text,
+        account_id -> Text,
+        kind -> Text,
+        subject -> Text,
+        state -> Text,
+        opened_by -> Text,
+        opened_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    case_documents (id) {
+        id -> Text,
+        case_id -> Text,
+        account_id -> Text,
+        name -> Text,
+        media_type -> Text,
+        sha256 -> Binary,
+        sealed -> Binary,
+        added_by -> Text,
+        added_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    case_evidence (id) {
+        id -> Text,
+        case_id -> Text,
+        account_id -> Text,
+        method -> Text,
+        documents -> Text,
+        note -> Text,
+        recorded_by -> Text,
+        collected_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    case_decisions (id) {
+        id -> Text,
+        case_id -> Text,
+        principal_id -> Text,
+        decision -> Text,
+        reason -> Text,
+        decided_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    evidence (id) {
+        id -> Text,
+        account_id -> Text,
+        fact_kind -> Text,
+        subject -> Text,
+        fact -> Text,
+        method -> Text,
+        br_version -> Text,
+        collected_at -> BigInt,
+        recorded_by -> Text,
+        approved_by -> Text,
+        documents -> Text,
+        case_id -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    challenges (id) {
+        id -> Text,
+        account_id -> Text,
+        requested_by -> Text,
+        fact_kind -> Text,
+        subject -> Text,
+        sent_to -> Text,
+        link_hash -> Binary,
+        code_hash -> Binary,
+        sent_at -> BigInt,
+        expires_at -> BigInt,
+        attempts -> BigInt,
+        state -> Text,
+        answered_at -> Nullable<BigInt>,
+        evidence_id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    issuers (id) {
+        id -> Text,
+        kind -> Text,
+        name -> Text,
+        key_id -> Text,
+        certificate -> Binary,
+        parent_id -> Nullable<Text>,
+        created_at -> BigInt,
+        crl_number -> BigInt,
+    }
+}
+
+diesel::table! {
+    orders (id) {
+        id -> Text,
+        account_id -> Text,
+        requested_by -> Text,
+        idempotency_key -> Nullable<Text>,
+        mailbox -> Text,
+        tier -> Text,
+        generation -> Text,
+        certificate_request -> Binary,
+        state -> Text,
+        certificate_id -> Nullable<Text>,
+        problem -> Nullable<Text>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    certificates (id) {
+        id -> Text,
+        issuer_id -> Text,
+        serial -> Text,
+        account_id -> Text,
+        order_id -> Text,
+        tier -> Text,
+        generation -> Text,
+        profile_sha256 -> Binary,
+        mailbox -> Text,
+        subject -> Text,
+        tbs -> Binary,
+        tbs_sha256 -> Binary,
+        state -> Text,
+        certificate -> Nullable<Binary>,
+        not_before -> BigInt,
+        not_after -> BigInt,
+        recorded_at -> BigInt,
+        signed_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+        revocation_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    certificate_evidence (certificate_id, evidence_id) {
+        certificate_id -> Text,
+        evidence_id -> Text,
+    }
+}
+
+diesel::table! {
+    crls (issuer_id, number) {
+        issuer_id -> Text,
+        number -> BigInt,
+        this_update -> BigInt,
+        next_update -> BigInt,
+        der -> Binary,
+    }
+}
+
+diesel::table! {
+    audit_log (sequence) {
+        sequence -> BigInt,
+        at -> BigInt,
+        actor -> Text,
+        action -> Text,
+        details -> Text,
+        previous_hash -> Binary,
+        hash -> Binary,
+    }
+}
+
+diesel::table! {
+    audit_checkpoints (sequence) {
+        sequence -> BigInt,
+        at -> BigInt,
+        head_hash -> Binary,
+        key_id -> Text,
+        signature -> Binary,
+    }
+}
+
+diesel::joinable!(principals -> accounts (account_id));
+diesel::joinable!(api_tokens -> principals (principal_id));
+diesel::joinable!(cases -> accounts (account_id));
+diesel::joinable!(case_documents -> cases (case_id));
+diesel::joinable!(case_documents -> accounts (account_id));
+diesel::joinable!(case_evidence -> cases (case_id));
+diesel::joinable!(case_evidence -> accounts (account_id));
+diesel::joinable!(case_decisions -> cases (case_id));
+diesel::joinable!(case_decisions -> principals (principal_id));
+diesel::joinable!(evidence -> accounts (account_id));
+diesel::joinable!(evidence -> cases (case_id));
+diesel::joinable!(challenges -> accounts (account_id));
+diesel::joinable!(challenges -> evidence (evidence_id));
+diesel::joinable!(orders -> accounts (account_id));
+diesel::joinable!(certificates -> issuers (issuer_id));
+diesel::joinable!(certificates -> accounts (account_id));
+diesel::joinable!(certificates -> orders (order_id));
+diesel::joinable!(certificate_evidence -> certificates (certificate_id));
+diesel::joinable!(certificate_evidence -> evidence (evidence_id));
+diesel::joinable!(crls -> issuers (issuer_id));
+diesel::allow_tables_to_appear_in_same_query!(
+    accounts,
+    principals,
+    api_tokens,
+    cases,
+    case_documents,
+    case_evidence,
+    case_decisions,
+    evidence,
+    challenges,
+    issuers,
+    orders,
+    certificates,
+    certificate_evidence,
+    crls,
+    audit_log,
+    audit_checkpoints,
+);
