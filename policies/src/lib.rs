@@ -1,1 +1,13 @@
 //! The vocabulary and the rules: tiers, mailboxes, evidence, certificate profiles and lints.
+//!
+//! Everything here is pure. No function reads a file, a clock, a database or the network: the instant is an
+//! argument, and what is decided is returned. Section numbers without a document are those of the CA/Browser Forum
+//! S/MIME Baseline Requirements ("the BR"), whose text of reference is version 1.0.16.
+
+pub mod evidence;
+pub mod mailbox;
+pub mod organization;
+pub mod person;
+mod text;
+pub mod tier;
+pub mod time;
