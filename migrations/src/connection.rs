@@ -49,27 +49,31 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn open(location: &Location, purpose: Purpose) -> Result<Self, Error> {
-        let unreachable = |source| Error::Unreachable { database: location.to_string(), source };
+        let unreachable = |source| Error::Unreachable {
+            database: location.to_string(),
+            source,
+        };
         let mut connection = match location {
             Location::Sqlite { path } => {
                 // A file name is not always UTF-8; SQLite's interface here takes nothing else.
                 let Some(path) = path.to_str() else {
-                    return Err(Error::NoFile { url: path.display().to_string() });
+                    return Err(Error::NoFile {
+                        url: path.display().to_string(),
+                    });
                 };
                 AnyConnection::Sqlite(SqliteConnection::establish(path).map_err(unreachable)?)
             }
-            Location::Postgres { url } => {
-                AnyConnection::Postgres(PgConnection::establish(url).map_err(unreachable)?)
-            }
+            Location::Postgres { url } => AnyConnection::Postgres(PgConnection::establish(url).map_err(unreachable)?),
         };
         let settings = match (&connection, purpose) {
             (AnyConnection::Sqlite(_), Purpose::Write) => SQLITE_SETTINGS.to_owned(),
             (AnyConnection::Sqlite(_), Purpose::Read) => format!("{SQLITE_SETTINGS} PRAGMA query_only = ON;"),
             (AnyConnection::Postgres(_), _) => POSTGRES_SETTINGS.to_owned(),
         };
-        connection
-            .batch_execute(&settings)
-            .map_err(|source| Error::Settings { database: location.to_string(), source })?;
+        connection.batch_execute(&settings).map_err(|source| Error::Settings {
+            database: location.to_string(),
+            source,
+        })?;
         let conflict = Arc::new(AtomicBool::new(false));
         connection.set_instrumentation(NoticeConflict(Arc::clone(&conflict)));
         Ok(Self { connection, conflict })
@@ -203,9 +207,10 @@ impl ManageConnection for Connector {
         match &mut session.connection {
             // A file does not go away behind an open handle.
             AnyConnection::Sqlite(_) => Ok(()),
-            AnyConnection::Postgres(postgres) => postgres
-                .batch_execute("SELECT 1")
-                .map_err(|source| Error::Settings { database: self.location.to_string(), source }),
+            AnyConnection::Postgres(postgres) => postgres.batch_execute("SELECT 1").map_err(|source| Error::Settings {
+                database: self.location.to_string(),
+                source,
+            }),
         }
     }
 

@@ -9,9 +9,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// The URL names no database this program speaks to. Passwords are already cut out of `url`.
-    #[error(
-        "the database URL `{url}` is not understood: write `sqlite:PATH`, `postgres://…` or `postgresql://…`"
-    )]
+    #[error("the database URL `{url}` is not understood: write `sqlite:PATH`, `postgres://…` or `postgresql://…`")]
     UnknownScheme { url: String },
     /// SQLite databases live in a file here: one in memory would be a different one for each connection.
     #[error("the database URL `{url}` names no file: write `sqlite:PATH`")]

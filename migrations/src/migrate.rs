@@ -17,7 +17,10 @@ pub(crate) const POSTGRES: EmbeddedMigrations = embed_migrations!("postgres");
 /// Nodes that start together wait for each other, so each migration runs once: on SQLite within one exclusive
 /// transaction, on PostgreSQL under an advisory lock.
 pub(crate) fn run_pending(connection: &mut AnyConnection, database: &str) -> Result<(), Error> {
-    let failed = |source| Error::Migration { database: database.to_owned(), source };
+    let failed = |source| Error::Migration {
+        database: database.to_owned(),
+        source,
+    };
     match connection {
         AnyConnection::Sqlite(sqlite) => {
             use_write_ahead_log(sqlite).map_err(|source| failed(source.into()))?;
@@ -27,9 +30,8 @@ pub(crate) fn run_pending(connection: &mut AnyConnection, database: &str) -> Res
         }
         AnyConnection::Postgres(postgres) => {
             // Another node may be migrating for longer than a query may usually wait for a lock.
-            let lock = format!(
-                "SET lock_timeout = 0; SELECT pg_advisory_lock({ADVISORY_LOCK}); SET lock_timeout = '15s';"
-            );
+            let lock =
+                format!("SET lock_timeout = 0; SELECT pg_advisory_lock({ADVISORY_LOCK}); SET lock_timeout = '15s';");
             postgres.batch_execute(&lock).map_err(|source| failed(source.into()))?;
             let result = catch_up::<Pg, _>(postgres, POSTGRES).map_err(|problem| problem.named(database));
             let unlock = format!("SELECT pg_advisory_unlock({ADVISORY_LOCK})");

@@ -43,15 +43,40 @@ impl Pool {
         let (readers, writers) = match &location {
             // SQLite has one writer at a time: waiting in line here is fairer than polling for its lock.
             Location::Sqlite { .. } => {
-                let readers = pool(Connector { location: location.clone(), purpose: Purpose::Read }, SQLITE_READERS);
-                (readers, pool(Connector { location, purpose: Purpose::Write }, 1))
+                let readers = pool(
+                    Connector {
+                        location: location.clone(),
+                        purpose: Purpose::Read,
+                    },
+                    SQLITE_READERS,
+                );
+                (
+                    readers,
+                    pool(
+                        Connector {
+                            location,
+                            purpose: Purpose::Write,
+                        },
+                        1,
+                    ),
+                )
             }
             Location::Postgres { .. } => {
-                let both = pool(Connector { location, purpose: Purpose::Write }, POSTGRES_CONNECTIONS);
+                let both = pool(
+                    Connector {
+                        location,
+                        purpose: Purpose::Write,
+                    },
+                    POSTGRES_CONNECTIONS,
+                );
                 (both.clone(), both)
             }
         };
-        Ok(Self(Arc::new(Shared { database, readers, writers })))
+        Ok(Self(Arc::new(Shared {
+            database,
+            readers,
+            writers,
+        })))
     }
 
     /// Runs `work` on a blocking thread, in a transaction that sees one state of the database and may not write.
@@ -102,7 +127,10 @@ impl Pool {
     }
 
     fn connection(&self, pool: &r2d2::Pool<Connector>) -> Result<r2d2::PooledConnection<Connector>, Error> {
-        pool.get().map_err(|source| Error::Exhausted { database: self.0.database.clone(), source })
+        pool.get().map_err(|source| Error::Exhausted {
+            database: self.0.database.clone(),
+            source,
+        })
     }
 }
 
@@ -137,7 +165,10 @@ fn make_private_file(path: &Path) -> Result<(), Error> {
     match options.open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(source) => Err(Error::File { path: path.to_owned(), source }),
+        Err(source) => Err(Error::File {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 

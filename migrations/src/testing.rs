@@ -15,10 +15,18 @@ impl PostgresSchema {
     /// # Panics
     /// When the variable is set and the server does not answer: a test must not pass because of a dead server.
     pub fn from_environment() -> Option<Self> {
-        let server = std::env::var("TEST_DATABASE_URL").ok().filter(|url| url.starts_with("postgres"))?;
+        let server = std::env::var("TEST_DATABASE_URL")
+            .ok()
+            .filter(|url| url.starts_with("postgres"))?;
         let counter = COUNTER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let schema = Self { server, name: format!("test_{}_{counter}", std::process::id()) };
-        schema.execute(&format!("DROP SCHEMA IF EXISTS {0} CASCADE; CREATE SCHEMA {0}", schema.name));
+        let schema = Self {
+            server,
+            name: format!("test_{}_{counter}", std::process::id()),
+        };
+        schema.execute(&format!(
+            "DROP SCHEMA IF EXISTS {0} CASCADE; CREATE SCHEMA {0}",
+            schema.name
+        ));
         Some(schema)
     }
 
@@ -34,7 +42,10 @@ impl PostgresSchema {
             .and_then(|mut connection| connection.batch_execute(sql).map_err(|error| error.to_string()));
         if let Err(error) = outcome {
             // A second panic while a test fails would hide why it failed.
-            assert!(std::thread::panicking(), "the server of TEST_DATABASE_URL does not answer: {error}");
+            assert!(
+                std::thread::panicking(),
+                "the server of TEST_DATABASE_URL does not answer: {error}"
+            );
         }
     }
 }

@@ -21,12 +21,16 @@ impl Location {
                 if path.is_empty() || path.contains(":memory:") || path.contains('\0') {
                     return Err(Error::NoFile { url: url.to_owned() });
                 }
-                Ok(Self::Sqlite { path: folder.join(path) })
+                Ok(Self::Sqlite {
+                    path: folder.join(path),
+                })
             }
-            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
-                Ok(Self::Postgres { url: with_connect_timeout(url) })
-            }
-            _ => Err(Error::UnknownScheme { url: without_password(url) }),
+            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => Ok(Self::Postgres {
+                url: with_connect_timeout(url),
+            }),
+            _ => Err(Error::UnknownScheme {
+                url: without_password(url),
+            }),
         }
     }
 }
@@ -91,8 +95,20 @@ mod tests {
 
     #[test]
     fn other_schemes_are_refused_with_what_to_write() {
-        for url in ["mysql://localhost/ca", "ca.sqlite", "", "postgres", "postgres:ca", "SQLITE:x", "/var/ca.sqlite"] {
-            assert!(shown(url).contains("is not understood: write `sqlite:PATH`"), "{url}: {}", shown(url));
+        for url in [
+            "mysql://localhost/ca",
+            "ca.sqlite",
+            "",
+            "postgres",
+            "postgres:ca",
+            "SQLITE:x",
+            "/var/ca.sqlite",
+        ] {
+            assert!(
+                shown(url).contains("is not understood: write `sqlite:PATH`"),
+                "{url}: {}",
+                shown(url)
+            );
         }
     }
 
@@ -119,8 +135,17 @@ mod tests {
 
     #[test]
     fn a_connect_timeout_is_added_once() {
-        assert_eq!(with_connect_timeout("postgres://db/ca"), "postgres://db/ca?connect_timeout=10");
-        assert_eq!(with_connect_timeout("postgres://db/ca?sslmode=require"), "postgres://db/ca?sslmode=require&connect_timeout=10");
-        assert_eq!(with_connect_timeout("postgres://db/ca?connect_timeout=3"), "postgres://db/ca?connect_timeout=3");
+        assert_eq!(
+            with_connect_timeout("postgres://db/ca"),
+            "postgres://db/ca?connect_timeout=10"
+        );
+        assert_eq!(
+            with_connect_timeout("postgres://db/ca?sslmode=require"),
+            "postgres://db/ca?sslmode=require&connect_timeout=10"
+        );
+        assert_eq!(
+            with_connect_timeout("postgres://db/ca?connect_timeout=3"),
+            "postgres://db/ca?connect_timeout=3"
+        );
     }
 }

@@ -25,10 +25,18 @@ struct Database {
 fn databases() -> Vec<Database> {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("test.sqlite").display());
-    let mut databases = vec![Database { url, _folder: folder, _schema: None }];
+    let mut databases = vec![Database {
+        url,
+        _folder: folder,
+        _schema: None,
+    }];
     if let Some(schema) = PostgresSchema::from_environment() {
         let folder = tempfile::tempdir().unwrap();
-        databases.push(Database { url: schema.url(), _folder: folder, _schema: Some(schema) });
+        databases.push(Database {
+            url: schema.url(),
+            _folder: folder,
+            _schema: Some(schema),
+        });
     }
     databases
 }
@@ -45,7 +53,8 @@ fn insert_account(connection: &mut AnyConnection, id: &str) -> QueryResult<usize
 }
 
 fn count_accounts(pool: &Pool) -> i64 {
-    pool.read_blocking::<_, Failure>(|connection| Ok(accounts::table.count().get_result(connection)?)).unwrap()
+    pool.read_blocking::<_, Failure>(|connection| Ok(accounts::table.count().get_result(connection)?))
+        .unwrap()
 }
 
 #[test]
@@ -68,7 +77,8 @@ fn nodes_that_start_together_migrate_once() {
 fn what_was_written_is_there_after_opening_again() {
     for database in databases() {
         let pool = Pool::open(&database.url).unwrap();
-        pool.write_blocking::<_, Failure>(|connection| Ok(insert_account(connection, "a")?)).unwrap();
+        pool.write_blocking::<_, Failure>(|connection| Ok(insert_account(connection, "a")?))
+            .unwrap();
         drop(pool);
         assert_eq!(count_accounts(&Pool::open(&database.url).unwrap()), 1);
     }
@@ -95,7 +105,8 @@ fn a_read_cannot_write() {
         assert!(matches!(result, Err(Failure::Query(_))), "{result:?}");
         assert_eq!(count_accounts(&pool), 0);
         // On PostgreSQL the same connection serves a write next: it must be allowed to again.
-        pool.write_blocking::<_, Failure>(|connection| Ok(insert_account(connection, "a")?)).unwrap();
+        pool.write_blocking::<_, Failure>(|connection| Ok(insert_account(connection, "a")?))
+            .unwrap();
     }
 }
 
@@ -131,7 +142,9 @@ fn a_row_without_its_account_is_refused() {
 /// Reads the head of the log and appends to it, as the audit log does: the pattern that loses updates when
 /// transactions are not serialized.
 fn append(connection: &mut AnyConnection) -> Result<(), Failure> {
-    let head: Option<i64> = audit_log::table.select(diesel::dsl::max(audit_log::sequence)).first(connection)?;
+    let head: Option<i64> = audit_log::table
+        .select(diesel::dsl::max(audit_log::sequence))
+        .first(connection)?;
     diesel::insert_into(audit_log::table)
         .values((
             audit_log::sequence.eq(head.unwrap_or(0) + 1),
@@ -174,15 +187,22 @@ fn concurrent_appends_of_two_nodes_all_succeed() {
 async fn async_calls_reach_the_database_and_hand_errors_back() {
     for database in databases() {
         let url = database.url.clone();
-        let pool = tokio::task::spawn_blocking(move || Pool::open(&url)).await.unwrap().unwrap();
+        let pool = tokio::task::spawn_blocking(move || Pool::open(&url))
+            .await
+            .unwrap()
+            .unwrap();
         let id = String::from("a");
-        pool.write::<_, Failure, _>(move |connection| Ok(insert_account(connection, &id)?)).await.unwrap();
+        pool.write::<_, Failure, _>(move |connection| Ok(insert_account(connection, &id)?))
+            .await
+            .unwrap();
         let names: Vec<String> = pool
             .read::<_, Failure, _>(|connection| Ok(accounts::table.select(accounts::name).load(connection)?))
             .await
             .unwrap();
         assert_eq!(names, ["Example"]);
-        let again = pool.write::<_, Failure, _>(|connection| Ok(insert_account(connection, "a")?)).await;
+        let again = pool
+            .write::<_, Failure, _>(|connection| Ok(insert_account(connection, "a")?))
+            .await;
         assert!(matches!(
             again,
             Err(Failure::Query(diesel::result::Error::DatabaseError(
@@ -209,7 +229,8 @@ async fn a_panic_in_a_write_rolls_back_and_leaves_the_pool_usable() {
         .await;
         assert!(outcome.unwrap_err().is_panic());
         assert_eq!(count_accounts(&pool), 0);
-        pool.write_blocking::<_, Failure>(|connection| Ok(insert_account(connection, "a")?)).unwrap();
+        pool.write_blocking::<_, Failure>(|connection| Ok(insert_account(connection, "a")?))
+            .unwrap();
     }
 }
 
@@ -225,7 +246,10 @@ fn a_newer_schema_is_refused() {
         .unwrap();
         drop(pool);
         let error = Pool::open(&database.url).unwrap_err();
-        assert!(matches!(&error, Error::NewerSchema { version, .. } if version == "9999"), "{error}");
+        assert!(
+            matches!(&error, Error::NewerSchema { version, .. } if version == "9999"),
+            "{error}"
+        );
         assert!(!error.is_temporary());
         assert!(error.to_string().contains("made by a newer program"), "{error}");
     }
@@ -248,7 +272,12 @@ fn an_unreachable_server_is_temporary_and_named_without_its_password() {
     let error = Pool::open(&format!("postgres://ca:secret@127.0.0.1:{port}/ca")).unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
     assert!(error.is_temporary());
-    assert!(error.to_string().contains(&format!("postgres://ca@127.0.0.1:{port}/ca")), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("postgres://ca@127.0.0.1:{port}/ca")),
+        "{error}"
+    );
     assert!(!format!("{error} {error:?}").contains("secret"));
 }
 
@@ -257,15 +286,25 @@ fn a_folder_that_is_not_there_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("missing").join("ca.sqlite");
     let error = Pool::open(&format!("sqlite:{}", path.display())).unwrap_err();
-    assert!(matches!(&error, Error::File { path: named, .. } if *named == path), "{error}");
+    assert!(
+        matches!(&error, Error::File { path: named, .. } if *named == path),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_file_that_is_no_database_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("ca.sqlite"), "Dear diary, this is not a database at all.\n".repeat(100)).unwrap();
+    std::fs::write(
+        folder.path().join("ca.sqlite"),
+        "Dear diary, this is not a database at all.\n".repeat(100),
+    )
+    .unwrap();
     let error = Pool::open_in(folder.path(), "sqlite:ca.sqlite").unwrap_err();
-    assert!(matches!(error, Error::Settings { .. } | Error::Migration { .. }), "{error}");
+    assert!(
+        matches!(error, Error::Settings { .. } | Error::Migration { .. }),
+        "{error}"
+    );
 }
 
 #[cfg(unix)]
@@ -274,9 +313,15 @@ fn the_file_is_readable_by_its_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let pool = Pool::open_in(folder.path(), "sqlite:ca.sqlite").unwrap();
-    pool.write_blocking::<_, Failure>(|connection| Ok(insert_account(connection, "a")?)).unwrap();
+    pool.write_blocking::<_, Failure>(|connection| Ok(insert_account(connection, "a")?))
+        .unwrap();
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let entry = entry.unwrap();
-        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.file_name());
+        assert_eq!(
+            entry.metadata().unwrap().permissions().mode() & 0o777,
+            0o600,
+            "{:?}",
+            entry.file_name()
+        );
     }
 }

@@ -1,1 +1,27 @@
-//! Wire types of the certificate authority and a small client for them.
+//! What travels between the certificate authority and its callers: JSON types and a small [`Client`].
+//!
+//! Requests refuse unknown keys, so that a misspelt one is noticed; answers may gain keys. Instants are RFC 3339 in
+//! UTC, bytes are base64, hashes are lower-case hexadecimal. Every identifier is opaque text.
+
+pub mod accounts;
+pub mod cases;
+pub mod certificates;
+pub mod challenges;
+pub mod client;
+pub mod mailboxes;
+pub mod orders;
+pub mod problem;
+
+mod text;
+
+pub use accounts::{Account, AccountKind, IssuedToken, NewAccount, NewPrincipal, Principal, Role, WhoAmI};
+pub use cases::{
+    Case, CaseKind, CaseList, CaseState, Decision, Document, NewCase, NewDecision, NewEvidence, RecordedDecision,
+    RecordedEvidence, Subject,
+};
+pub use certificates::{Certificate, CertificateFilter, CertificatePage, CertificateState, Revocation};
+pub use challenges::{Challenge, ChallengeState, ConstructedAddress, NewChallenge};
+pub use client::{Client, ClientError};
+pub use mailboxes::{MailboxStanding, TierStanding};
+pub use orders::{NewOrder, Order, OrderState, TierWish};
+pub use problem::Problem;

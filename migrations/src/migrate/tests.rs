@@ -14,7 +14,9 @@ use crate::url::Location;
 fn sqlite_goes_up_down_and_up() {
     let folder = tempfile::tempdir().unwrap();
     let mut session = sqlite(&folder);
-    let AnyConnection::Sqlite(connection) = &mut session.connection else { unreachable!("opened as SQLite") };
+    let AnyConnection::Sqlite(connection) = &mut session.connection else {
+        unreachable!("opened as SQLite")
+    };
     connection.revert_all_migrations(SQLITE).unwrap();
     assert_eq!(sqlite_columns(connection), BTreeMap::new());
     connection.run_pending_migrations(SQLITE).unwrap();
@@ -23,9 +25,13 @@ fn sqlite_goes_up_down_and_up() {
 
 #[test]
 fn postgres_goes_up_down_and_up() {
-    let Some(schema) = PostgresSchema::from_environment() else { return };
+    let Some(schema) = PostgresSchema::from_environment() else {
+        return;
+    };
     let mut session = postgres(&schema);
-    let AnyConnection::Postgres(connection) = &mut session.connection else { unreachable!("opened as PostgreSQL") };
+    let AnyConnection::Postgres(connection) = &mut session.connection else {
+        unreachable!("opened as PostgreSQL")
+    };
     connection.revert_all_migrations(POSTGRES).unwrap();
     assert_eq!(postgres_columns(connection), BTreeMap::new());
     connection.run_pending_migrations(POSTGRES).unwrap();
@@ -120,7 +126,7 @@ fn sqlite_columns(connection: &mut SqliteConnection) -> Tables {
     )
 }
 
-fn postgres_columns(connection: &mut diesel::PgConnection) -> Tables {
+fn postgres_columns(connection: &mut PgConnection) -> Tables {
     tables(
         diesel::sql_query(
             "SELECT table_name::text, column_name::text, data_type::text, is_nullable::text \
@@ -161,7 +167,10 @@ fn declared(database_type: fn(&str) -> &'static str) -> Tables {
         let columns = lines
             .map_while(|line| line.strip_suffix(',')?.split_once(" -> "))
             .map(|(column, diesel_type)| {
-                match diesel_type.strip_prefix("Nullable<").and_then(|inner| inner.strip_suffix('>')) {
+                match diesel_type
+                    .strip_prefix("Nullable<")
+                    .and_then(|inner| inner.strip_suffix('>'))
+                {
                     Some(inner) => format!("{column} {}", database_type(inner)),
                     None => format!("{column} {} NOT NULL", database_type(diesel_type)),
                 }
