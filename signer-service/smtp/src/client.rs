@@ -1,0 +1,692 @@
+//! Sends mail to a next hop, and tells what it said of every recipient.
+
+mod capabilities;
+mod error;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+pub use self::capabilities::Capabilities;
+pub use self::error::{ClientError, Phase};
+pub use crate::envelope::{Body, MailFrom, Parameter, RcptTo};
+pub use crate::reply::Reply;
+pub use crate::tls::TlsInfo;
+
+use crate::address;
+use crate::reply::{ReplyFault, ReplyParser};
+use crate::tls::danger_without_authentication;
+use crate::wire::{LineError, Wire};
+
+/// Where to send mail, and how much TLS is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// A host name or an IP address; with [`TlsPolicy::Required`] the certificate must be for it.
+    pub host: String,
+    pub port: u16,
+    pub tls: TlsPolicy,
+}
+
+/// When STARTTLS is used. See RFC 3207.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsPolicy {
+    /// For a next hop on the same machine.
+    Never,
+    /// Encrypt when the server offers it, without looking at the certificate: protects against listening, not
+    /// against somebody in between. A handshake that fails is an error and not followed by plain text.
+    Opportunistic,
+    /// No mail without TLS and a certificate for the host from an issuer in the TLS configuration.
+    Required,
+}
+
+/// How long the client waits; the defaults are those of RFC 5321 section 4.5.3.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    pub connect: Duration,
+    pub greeting: Duration,
+    /// For the reply to EHLO, MAIL, RCPT, RSET.
+    pub command: Duration,
+    pub tls_handshake: Duration,
+    /// For the reply to DATA.
+    pub data_start: Duration,
+    /// For the server to take the next piece of the message.
+    pub data_block: Duration,
+    /// For the reply to the message; impatience here makes duplicates.
+    pub data_end: Duration,
+    pub quit: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(30),
+            greeting: Duration::from_secs(5 * 60),
+            command: Duration::from_secs(5 * 60),
+            tls_handshake: Duration::from_secs(60),
+            data_start: Duration::from_secs(2 * 60),
+            data_block: Duration::from_secs(3 * 60),
+            data_end: Duration::from_secs(10 * 60),
+            quit: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A connection to a next hop, greeted and, where the policy says so, encrypted.
+pub struct Connection {
+    wire: Wire,
+    timeouts: Timeouts,
+    capabilities: Capabilities,
+    tls: Option<TlsInfo>,
+    /// False once replies can no longer be matched with commands.
+    usable: bool,
+    /// Whether the open transaction was begun with SMTPUTF8.
+    smtputf8: bool,
+}
+
+/// What became of a message, from [`Connection::send`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The reply to MAIL. If it is negative, no recipient was asked.
+    pub mail: Reply,
+    /// The replies to RCPT, in the order of the recipients; empty if MAIL was refused.
+    pub recipients: Vec<Reply>,
+    /// The reply to the message, or to DATA when that was refused; `None` if no recipient was accepted.
+    pub message: Option<Reply>,
+}
+
+impl Delivery {
+    /// The reply that decided on the recipient with this index: positive means the next hop has taken charge.
+    pub fn outcome(&self, recipient: usize) -> &Reply {
+        match (self.recipients.get(recipient), &self.message) {
+            (Some(reply), Some(message)) if reply.is_positive() => message,
+            (Some(reply), _) => reply,
+            (None, _) => &self.mail,
+        }
+    }
+}
+
+impl Connection {
+    /// Connects, greets as `hello_name`, and starts TLS as the policy says.
+    pub async fn connect(
+        target: &Target,
+        hello_name: &str,
+        tls_config: &Arc<ClientConfig>,
+        timeouts: Timeouts,
+    ) -> Result<Self, ClientError> {
+        let failed = |source| ClientError::Connect {
+            host: target.host.clone(),
+            port: target.port,
+            source,
+        };
+        let connecting = TcpStream::connect((target.host.as_str(), target.port));
+        let stream = timeout(timeouts.connect, connecting)
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(failed)?;
+        stream.set_nodelay(true).map_err(failed)?;
+        Self::over(stream, target, hello_name, tls_config, timeouts).await
+    }
+
+    /// The same over a stream that is already open, such as a Unix socket; `target.host` is only used to check the
+    /// certificate.
+    pub async fn over(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        target: &Target,
+        hello_name: &str,
+        tls_config: &Arc<ClientConfig>,
+        timeouts: Timeouts,
+    ) -> Result<Self, ClientError> {
+        if hello_name.is_empty() || !hello_name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(ClientError::Address {
+                address: hello_name.to_owned(),
+                fault: "is not a name to say in EHLO",
+            });
+        }
+        let mut connection = Self {
+            wire: Wire::new(Box::new(stream)),
+            timeouts,
+            capabilities: Capabilities::default(),
+            tls: None,
+            usable: true,
+            smtputf8: false,
+        };
+        let greeting = connection.reply(Phase::Greeting, timeouts.greeting).await?;
+        if !greeting.is_positive() {
+            return Err(ClientError::Refused {
+                phase: Phase::Greeting,
+                reply: greeting,
+            });
+        }
+        connection.hello(hello_name).await?;
+
+        let offered = connection.capabilities.offers("STARTTLS");
+        match target.tls {
+            TlsPolicy::Never => return Ok(connection),
+            TlsPolicy::Opportunistic if !offered => return Ok(connection),
+            TlsPolicy::Required if !offered => {
+                return Err(ClientError::TlsNotOffered {
+                    host: target.host.clone(),
+                });
+            }
+            TlsPolicy::Opportunistic | TlsPolicy::Required => {}
+        }
+        let reply = connection
+            .command("STARTTLS", Phase::StartTls, timeouts.command)
+            .await?;
+        match target.tls {
+            _ if reply.is_positive() => {}
+            TlsPolicy::Required => {
+                return Err(ClientError::Refused {
+                    phase: Phase::StartTls,
+                    reply,
+                });
+            }
+            // The server has changed its mind; it was only a wish.
+            TlsPolicy::Never | TlsPolicy::Opportunistic => return Ok(connection),
+        }
+        let mut connection = connection.handshake(target, tls_config).await?;
+        connection.hello(hello_name).await?;
+        Ok(connection)
+    }
+
+    /// What the server has announced, inside TLS if there is TLS.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    pub fn tls(&self) -> Option<&TlsInfo> {
+        self.tls.as_ref()
+    }
+
+    /// False after an error that has put replies and commands out of step; only dropping it is left then.
+    pub fn is_usable(&self) -> bool {
+        self.usable
+    }
+
+    /// Opens a transaction. SIZE and BODY are told if the server wants to know them, SMTPUTF8 if it is set or the
+    /// address needs it.
+    pub async fn mail(&mut self, from: &MailFrom) -> Result<Reply, ClientError> {
+        let command = self.mail_command(from)?;
+        self.command(&command, Phase::Mail, self.timeouts.command).await
+    }
+
+    /// Names a recipient.
+    pub async fn rcpt(&mut self, to: &RcptTo) -> Result<Reply, ClientError> {
+        let command = self.rcpt_command(to)?;
+        self.command(&command, Phase::Rcpt, self.timeouts.command).await
+    }
+
+    /// Sends the message, with CRLF line ends, dots not stuffed; a last line without line end gets one. The reply
+    /// is the one to the message, or the one to DATA when the server did not want the message.
+    pub async fn data(&mut self, message: &[u8]) -> Result<Reply, ClientError> {
+        self.check_message(message)?;
+        let reply = self.command("DATA", Phase::Data, self.timeouts.data_start).await?;
+        if !reply.is_intermediate() {
+            return self.expect_final(Phase::Data, reply);
+        }
+        self.message(message).await
+    }
+
+    /// Ends the open transaction, so that another can begin.
+    pub async fn reset(&mut self) -> Result<(), ClientError> {
+        let reply = self.command("RSET", Phase::Reset, self.timeouts.command).await?;
+        match reply.is_positive() {
+            true => Ok(()),
+            false => Err(ClientError::Refused {
+                phase: Phase::Reset,
+                reply,
+            }),
+        }
+    }
+
+    /// Takes leave. Mail that was accepted before stays accepted, whatever happens here.
+    pub async fn quit(mut self) -> Result<(), ClientError> {
+        self.command("QUIT", Phase::Quit, self.timeouts.quit).await.map(drop)
+    }
+
+    /// Sends one message to all recipients at once: in groups of commands where the server offers PIPELINING
+    /// (RFC 2920), one by one otherwise. BODY and SIZE are derived from the message, SMTPUTF8 from the addresses if
+    /// it is not set. A recipient who is refused is no obstacle to the others. Nothing is sent when the message
+    /// cannot go to this server at all.
+    pub async fn send(
+        &mut self,
+        from: &MailFrom,
+        recipients: &[RcptTo],
+        message: &[u8],
+    ) -> Result<Delivery, ClientError> {
+        self.check_message(message)?;
+        let needs_utf8 = |address: &str| !address.is_ascii();
+        let mut from = from.clone();
+        from.size = Some(octets(message));
+        from.body = if message.is_ascii() {
+            Body::SevenBit
+        } else {
+            Body::EightBitMime
+        };
+        from.smtputf8 |= recipients.iter().any(|to| needs_utf8(&to.address));
+        let mail = self.mail_command(&from)?;
+        let rcpts = recipients
+            .iter()
+            .map(|to| self.rcpt_command(to))
+            .collect::<Result<Vec<_>, _>>()?;
+
+        let mut delivery = match self.capabilities.offers("PIPELINING") {
+            true => self.envelope_in_groups(&mail, &rcpts).await?,
+            false => self.envelope_step_by_step(&mail, &rcpts).await?,
+        };
+        let accepted = delivery.recipients.iter().any(Reply::is_positive);
+        match delivery.message.take() {
+            Some(reply) if reply.is_intermediate() && accepted => {
+                delivery.message = Some(self.message(message).await?);
+            }
+            // RFC 2920 section 3.1: a server may want a message for nobody; it gets an empty one, and whatever it
+            // says of that is meant for nobody.
+            Some(reply) if reply.is_intermediate() => drop(self.message(b"").await?),
+            Some(reply) if accepted => delivery.message = Some(self.expect_final(Phase::Data, reply)?),
+            Some(_) | None => {}
+        }
+        // After a refusal of DATA, or without DATA, the transaction is still open.
+        if delivery.mail.is_positive() && !delivery.message.as_ref().is_some_and(Reply::is_positive) && self.usable {
+            self.reset().await?;
+        }
+        Ok(delivery)
+    }
+
+    async fn envelope_step_by_step(&mut self, mail: &str, rcpts: &[String]) -> Result<Delivery, ClientError> {
+        let mail = self.command(mail, Phase::Mail, self.timeouts.command).await?;
+        let mut delivery = Delivery {
+            mail,
+            recipients: Vec::new(),
+            message: None,
+        };
+        if !delivery.mail.is_positive() {
+            return Ok(delivery);
+        }
+        for rcpt in rcpts {
+            delivery
+                .recipients
+                .push(self.command(rcpt, Phase::Rcpt, self.timeouts.command).await?);
+        }
+        if delivery.recipients.iter().any(Reply::is_positive) {
+            delivery.message = Some(self.command("DATA", Phase::Data, self.timeouts.data_start).await?);
+        }
+        Ok(delivery)
+    }
+
+    /// MAIL with the first recipients, more recipients, and DATA with the last. Replies are read after every group,
+    /// since a server that cannot get rid of its replies stops reading (RFC 2920 section 3.1).
+    async fn envelope_in_groups(&mut self, mail: &str, rcpts: &[String]) -> Result<Delivery, ClientError> {
+        let mut groups = rcpts.chunks(GROUP).peekable();
+        let mut group = groups.next().unwrap_or_default();
+        let mut mail_reply = None;
+        let mut recipients = Vec::with_capacity(rcpts.len());
+        loop {
+            let is_last = groups.peek().is_none();
+            if mail_reply.is_none() {
+                self.queue(mail);
+            }
+            for rcpt in group {
+                self.queue(rcpt);
+            }
+            if is_last {
+                self.queue("DATA");
+            }
+            self.flush(Phase::Rcpt).await?;
+            let mail = match &mail_reply {
+                Some(reply) => reply,
+                None => mail_reply.insert(self.reply(Phase::Mail, self.timeouts.command).await?),
+            };
+            let mail_accepted = mail.is_positive();
+            for _ in group {
+                let reply = self.reply(Phase::Rcpt, self.timeouts.command).await?;
+                // Without a sender these are only complaints about the order of commands.
+                if mail_accepted {
+                    recipients.push(reply);
+                }
+            }
+            let message = match is_last {
+                true => Some(self.reply(Phase::Data, self.timeouts.data_start).await?),
+                false => None,
+            };
+            match groups.next() {
+                Some(next) if mail_accepted => group = next,
+                _ => {
+                    // `mail_reply` was set in the first turn of the loop; taking its clone keeps the borrow short.
+                    let mail = mail.clone();
+                    return Ok(Delivery {
+                        mail,
+                        recipients,
+                        message,
+                    });
+                }
+            }
+        }
+    }
+
+    fn mail_command(&mut self, from: &MailFrom) -> Result<String, ClientError> {
+        if !from.address.is_empty() {
+            check_address(&from.address)?;
+        }
+        let smtputf8 = from.smtputf8 || !from.address.is_ascii();
+        if smtputf8 && !self.capabilities.offers("SMTPUTF8") {
+            return Err(ClientError::Utf8NotOffered {
+                address: from.address.clone(),
+            });
+        }
+        if from.body == Body::EightBitMime && !self.capabilities.offers("8BITMIME") {
+            return Err(ClientError::EightBitNotOffered);
+        }
+        let mut command = format!("MAIL FROM:<{}>", from.address);
+        if let Some(size) = from.size
+            && self.capabilities.offers("SIZE")
+        {
+            self.check_size(size)?;
+            command.push_str(&format!(" SIZE={size}"));
+        }
+        if from.body == Body::EightBitMime {
+            command.push_str(" BODY=8BITMIME");
+        }
+        if smtputf8 {
+            command.push_str(" SMTPUTF8");
+        }
+        for parameter in &from.parameters {
+            command.push_str(&format!(" {parameter}"));
+        }
+        self.smtputf8 = smtputf8;
+        Ok(command)
+    }
+
+    fn rcpt_command(&self, to: &RcptTo) -> Result<String, ClientError> {
+        if !to.address.eq_ignore_ascii_case("postmaster") {
+            check_address(&to.address)?;
+        }
+        if !to.address.is_ascii() && !self.smtputf8 {
+            return Err(ClientError::Utf8NotRequested {
+                address: to.address.clone(),
+            });
+        }
+        let parameters: String = to.parameters.iter().map(|parameter| format!(" {parameter}")).collect();
+        Ok(format!("RCPT TO:<{}>{parameters}", to.address))
+    }
+
+    fn check_size(&self, size: u64) -> Result<(), ClientError> {
+        match self.capabilities.max_message_size() {
+            Some(limit) if size > limit => Err(ClientError::TooLarge { size, limit }),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_message(&self, message: &[u8]) -> Result<(), ClientError> {
+        if let Some(offset) = not_canonical(message) {
+            return Err(ClientError::NotCanonical { offset });
+        }
+        self.check_size(octets(message))?;
+        if !message.is_ascii() && !self.capabilities.offers("8BITMIME") {
+            return Err(ClientError::EightBitNotOffered);
+        }
+        Ok(())
+    }
+
+    /// Sends the octets of the message after 354, and reads what the server says of it.
+    async fn message(&mut self, message: &[u8]) -> Result<Reply, ClientError> {
+        let mut line_start = true;
+        for piece in message.chunks(PIECE) {
+            line_start = stuff_from(piece, line_start, &mut self.wire.output);
+            if let Err(error) = self.flush_within(Phase::Message, self.timeouts.data_block).await {
+                return self.last_words(error).await;
+            }
+        }
+        if !line_start {
+            self.wire.output.extend_from_slice(b"\r\n");
+        }
+        self.wire.output.extend_from_slice(b".\r\n");
+        if let Err(error) = self.flush_within(Phase::EndOfMessage, self.timeouts.data_block).await {
+            return self.last_words(error).await;
+        }
+        let reply = self.reply(Phase::EndOfMessage, self.timeouts.data_end).await?;
+        self.expect_final(Phase::EndOfMessage, reply)
+    }
+
+    /// A server that hangs up in the middle of a message often has said why, such as 552; that is worth more than a
+    /// broken pipe.
+    async fn last_words(&mut self, error: ClientError) -> Result<Reply, ClientError> {
+        if let ClientError::Io { phase, .. } = error
+            && let Ok(reply) = self.reply(phase, LAST_WORDS).await
+            && (reply.is_transient() || reply.is_permanent())
+        {
+            self.usable = false;
+            return Ok(reply);
+        }
+        Err(error)
+    }
+
+    async fn hello(&mut self, hello_name: &str) -> Result<(), ClientError> {
+        let reply = self
+            .command(&format!("EHLO {hello_name}"), Phase::Hello, self.timeouts.command)
+            .await?;
+        if reply.is_positive() {
+            self.capabilities = Capabilities::parse(&reply);
+            return Ok(());
+        }
+        // RFC 5321 section 3.2: a server that does not know EHLO is asked again, in the old way.
+        self.capabilities = Capabilities::default();
+        let reply = match reply.is_permanent() {
+            true => {
+                self.command(&format!("HELO {hello_name}"), Phase::Hello, self.timeouts.command)
+                    .await?
+            }
+            false => reply,
+        };
+        match reply.is_positive() {
+            true => Ok(()),
+            false => Err(ClientError::Refused {
+                phase: Phase::Hello,
+                reply,
+            }),
+        }
+    }
+
+    async fn handshake(self, target: &Target, config: &Arc<ClientConfig>) -> Result<Self, ClientError> {
+        // Replies that somebody in between put behind the 220 would seem to come through TLS.
+        if !self.wire.buffered().is_empty() {
+            return Err(ClientError::PlaintextAfterStartTls);
+        }
+        let host = target.host.clone();
+        let name = ServerName::try_from(host.clone()).map_err(|_| ClientError::ServerName { host: host.clone() })?;
+        let config = match target.tls {
+            TlsPolicy::Required => config.clone(),
+            TlsPolicy::Never | TlsPolicy::Opportunistic => Arc::new(
+                danger_without_authentication(config).map_err(|source| ClientError::TlsConfiguration { source })?,
+            ),
+        };
+        let waited = self.timeouts.tls_handshake;
+        let connecting = TlsConnector::from(config).connect(name, self.wire.into_stream());
+        let stream = timeout(waited, connecting)
+            .await
+            .map_err(|_| ClientError::TimedOut {
+                phase: Phase::Handshake,
+                waited,
+            })?
+            .map_err(|source| handshake_error(host, source))?;
+        let tls = Some(TlsInfo::of(stream.get_ref().1));
+        let capabilities = Capabilities::default();
+        Ok(Self {
+            wire: Wire::new(Box::new(stream)),
+            tls,
+            capabilities,
+            ..self
+        })
+    }
+
+    async fn command(&mut self, command: &str, phase: Phase, patience: Duration) -> Result<Reply, ClientError> {
+        self.queue(command);
+        self.flush(phase).await?;
+        let reply = self.reply(phase, patience).await?;
+        match phase {
+            // Only DATA has 354 for an answer, and there it is the caller who knows what to do.
+            Phase::Data => Ok(reply),
+            _ => self.expect_final(phase, reply),
+        }
+    }
+
+    /// Refuses 3yz where it has no meaning: to go on would put replies and commands out of step.
+    fn expect_final(&mut self, phase: Phase, reply: Reply) -> Result<Reply, ClientError> {
+        if reply.is_intermediate() {
+            self.usable = false;
+            return Err(ClientError::NotAReply {
+                phase,
+                line: reply.to_string(),
+            });
+        }
+        Ok(reply)
+    }
+
+    fn queue(&mut self, command: &str) {
+        self.wire.output.extend_from_slice(command.as_bytes());
+        self.wire.output.extend_from_slice(b"\r\n");
+    }
+
+    async fn flush(&mut self, phase: Phase) -> Result<(), ClientError> {
+        self.flush_within(phase, self.timeouts.command).await
+    }
+
+    async fn flush_within(&mut self, phase: Phase, patience: Duration) -> Result<(), ClientError> {
+        if !self.usable {
+            return Err(ClientError::Closed { phase });
+        }
+        // Not usable until the end of this: if the caller gives up waiting, part of a command may have gone out.
+        self.usable = false;
+        within(phase, patience, self.wire.flush())
+            .await?
+            .map_err(|source| ClientError::Io { phase, source })?;
+        self.usable = true;
+        Ok(())
+    }
+
+    async fn reply(&mut self, phase: Phase, patience: Duration) -> Result<Reply, ClientError> {
+        self.usable = false;
+        let reply = within(phase, patience, read_reply(&mut self.wire, phase)).await??;
+        // 421 says that the server closes the connection (RFC 5321 section 3.8).
+        self.usable = reply.code() != 421;
+        Ok(reply)
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("capabilities", &self.capabilities)
+            .field("tls", &self.tls)
+            .field("usable", &self.usable)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn read_reply(wire: &mut Wire, phase: Phase) -> Result<Reply, ClientError> {
+    let mut parser = ReplyParser::default();
+    loop {
+        let line = wire
+            .read_line(MAX_REPLY_LINE_OCTETS)
+            .await
+            .map_err(|error| match error {
+                LineError::Closed => ClientError::Closed { phase },
+                LineError::TooLong | LineError::Flood => ClientError::EndlessReply { phase },
+                LineError::BareLineFeed => ClientError::NotAReply {
+                    phase,
+                    line: "a line that ends with LF alone".into(),
+                },
+                LineError::Io(source) => ClientError::Io { phase, source },
+            })?;
+        match parser.line(line) {
+            Ok(Some(reply)) => return Ok(reply),
+            Ok(None) => {}
+            Err(ReplyFault::TooLong) => return Err(ClientError::EndlessReply { phase }),
+            Err(ReplyFault::Malformed) => {
+                let line = String::from_utf8_lossy(line)
+                    .chars()
+                    .take(MAX_QUOTED_CHARACTERS)
+                    .collect();
+                return Err(ClientError::NotAReply { phase, line });
+            }
+        }
+    }
+}
+
+async fn within<T>(phase: Phase, patience: Duration, work: impl Future<Output = T>) -> Result<T, ClientError> {
+    timeout(patience, work).await.map_err(|_| ClientError::TimedOut {
+        phase,
+        waited: patience,
+    })
+}
+
+fn handshake_error(host: String, error: io::Error) -> ClientError {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(source @ rustls::Error::InvalidCertificate(_)) => ClientError::Certificate {
+            host,
+            source: source.clone(),
+        },
+        _ => ClientError::Handshake { host, source: error },
+    }
+}
+
+fn check_address(address: &str) -> Result<(), ClientError> {
+    address::check(address).map_err(|fault| ClientError::Address {
+        address: address.to_owned(),
+        fault: fault.as_str(),
+    })
+}
+
+fn octets(message: &[u8]) -> u64 {
+    u64::try_from(message.len()).unwrap_or(u64::MAX)
+}
+
+/// The offset of the first NUL, bare CR or bare LF.
+fn not_canonical(message: &[u8]) -> Option<usize> {
+    let mut previous = 0;
+    for (offset, &byte) in message.iter().enumerate() {
+        match (previous, byte) {
+            (b'\r', b'\n') => {}
+            (b'\r', _) => return Some(offset - 1),
+            (_, b'\n') if offset == 0 || previous != b'\r' => return Some(offset),
+            (_, 0) => return Some(offset),
+            _ => {}
+        }
+        previous = byte;
+    }
+    (previous == b'\r').then(|| message.len() - 1)
+}
+
+/// Doubles the dot at the start of every line; line ends are CRLF. See RFC 5321 section 4.5.2.
+#[cfg(test)]
+pub(crate) fn stuff(message: &[u8], output: &mut Vec<u8>) {
+    stuff_from(message, true, output);
+}
+
+/// The same for a piece of a message: told and telling whether the next octet is the first of a line.
+fn stuff_from(piece: &[u8], mut line_start: bool, output: &mut Vec<u8>) -> bool {
+    for line in piece.split_inclusive(|byte| *byte == b'\n') {
+        if line_start && line.starts_with(b".") {
+            output.push(b'.');
+        }
+        output.extend_from_slice(line);
+        line_start = line.ends_with(b"\n");
+    }
+    line_start
+}
+
+/// Recipients per group of pipelined commands: their replies, of 512 octets at most, fit into any socket buffer.
+const GROUP: usize = 50;
+/// Octets of a message that are sent in one go.
+const PIECE: usize = 64 * 1024;
+/// RFC 5321 section 4.5.3.1.5 has 512; some servers put URLs into their refusals.
+const MAX_REPLY_LINE_OCTETS: usize = 4096;
+const MAX_QUOTED_CHARACTERS: usize = 80;
+const LAST_WORDS: Duration = Duration::from_secs(5);
