@@ -1,1 +1,36 @@
 //! SMTP receiving and sending sessions.
+//!
+//! * [`server`] receives: a [`server::Server`] speaks the protocol and asks a [`server::Session`] what to answer.
+//! * [`client`] sends: a [`client::Connection`] reports what the next hop said of every single recipient.
+//! * [`sink`] is a small real mailbox server on top of [`server`], for trying out and for tests.
+//!
+//! What is promised, by both directions:
+//!
+//! * A message ends with CRLF "." CRLF and with nothing else; bare CR, bare LF and NUL are refused, so that no two
+//!   programs can disagree on where a message ends (SMTP smuggling).
+//! * Plain text that came before a TLS handshake is never read as if it had come through TLS.
+//! * Every line, list, message and wait has a limit.
+//!
+//! Standards: [RFC 5321] (SMTP), [RFC 1870] (SIZE), [RFC 2034] and [RFC 3463] (enhanced status codes), [RFC 2920]
+//! (PIPELINING), [RFC 3207] (STARTTLS), [RFC 6152] (8BITMIME), [RFC 6531] (SMTPUTF8).
+//!
+//! [RFC 5321]: https://www.rfc-editor.org/rfc/rfc5321
+//! [RFC 1870]: https://www.rfc-editor.org/rfc/rfc1870
+//! [RFC 2034]: https://www.rfc-editor.org/rfc/rfc2034
+//! [RFC 3463]: https://www.rfc-editor.org/rfc/rfc3463
+//! [RFC 2920]: https://www.rfc-editor.org/rfc/rfc2920
+//! [RFC 3207]: https://www.rfc-editor.org/rfc/rfc3207
+//! [RFC 6152]: https://www.rfc-editor.org/rfc/rfc6152
+//! [RFC 6531]: https://www.rfc-editor.org/rfc/rfc6531
+
+mod address;
+pub mod client;
+pub mod envelope;
+pub mod reply;
+pub mod server;
+pub mod sink;
+mod tls;
+mod wire;
+
+pub use reply::Reply;
+pub use tls::TlsInfo;
