@@ -1,1 +1,7 @@
 //! The signing gateway: mail in, signed mail out.
+
+pub mod config;
+pub mod error;
+pub mod mime;
+
+pub use error::Error;

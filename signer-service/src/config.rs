@@ -1,0 +1,598 @@
+//! `gateway.toml` in the data folder: read once at start, into values that have been checked.
+//!
+//! Every key has a working default except the ones that only the operator can know; an unknown key is an error.
+//! Relative paths start at the data folder.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use keys::KeyAlgorithm;
+use policies::mailbox::{Domain, Mailbox};
+use policies::tier::Generation;
+use serde::Deserialize;
+
+use crate::error::Error;
+
+/// What the operator decided, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The data folder.
+    pub folder: PathBuf,
+    /// `sqlite:PATH` or `postgres://…`, ready for `migrations::Pool::open`.
+    pub database: String,
+    /// Where mail is taken in. Port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// The name in the greeting, in EHLO to the next hop and in Received fields.
+    pub hostname: String,
+    pub next_hop: NextHop,
+    pub certificate_authority: CertificateAuthority,
+    pub accounts: Vec<Account>,
+    pub senders: Vec<Sender>,
+    /// In octets, announced as SIZE (RFC 1870).
+    pub max_message_size: usize,
+    pub keys: Keys,
+    /// Certificate and key for STARTTLS towards the senders; without them none is offered.
+    pub tls: Option<TlsFiles>,
+}
+
+/// Where signed mail goes.
+#[derive(Clone, Debug)]
+pub struct NextHop {
+    pub host: String,
+    pub port: u16,
+    pub tls: NextHopTls,
+    /// PEM of further roots, beside those of the Web PKI.
+    pub trust_file: Option<PathBuf>,
+}
+
+/// Whether the connection to the next hop is encrypted (RFC 3207).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NextHopTls {
+    Never,
+    /// If it is offered, whoever's certificate it is.
+    Opportunistic,
+    /// With a certificate that is valid for the host, or not at all.
+    Required,
+}
+
+/// The CA that identities are ordered from.
+#[derive(Clone, Debug)]
+pub struct CertificateAuthority {
+    /// Where its API is, `https://host:port`.
+    pub url: String,
+    /// PEM of the root of its TLS certificate, if the Web PKI does not vouch for it.
+    pub trust_file: Option<PathBuf>,
+    pub generation: Generation,
+}
+
+/// Which token enrols whom.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// A file with the token of a gateway principal, readable only by this user.
+    pub token_file: PathBuf,
+    pub scope: Scope,
+}
+
+/// A network and whose mail may be signed when it comes from there.
+///
+/// This is authorization from the session: no header field can widen it.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    pub networks: Vec<Network>,
+    pub may_sign_for: Scope,
+}
+
+/// A set of mailboxes: some by themselves, some by their domain. A domain does not include its subdomains.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    pub domains: Vec<Domain>,
+    pub mailboxes: Vec<Mailbox>,
+}
+
+/// How the keys of identities are made.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    pub algorithm: KeyAlgorithm,
+    pub folder: PathBuf,
+    pub sealing_key: PathBuf,
+}
+
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+impl Config {
+    /// The name of the file in the data folder.
+    pub const FILE_NAME: &'static str = "gateway.toml";
+
+    /// Reads `gateway.toml` of a data folder.
+    pub fn load(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join(Self::FILE_NAME);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::NotInitialized {
+                    folder: folder.to_owned(),
+                });
+            }
+            Err(source) => {
+                return Err(Error::File {
+                    action: "read",
+                    path,
+                    source,
+                });
+            }
+        };
+        Self::parse(folder, &text).map_err(|reason| Error::Configuration { path, reason })
+    }
+
+    /// Parses the text of a `gateway.toml` that lies, or will lie, in `folder`; the error is one sentence.
+    pub fn parse(folder: &Path, text: &str) -> Result<Self, String> {
+        let file: ConfigFile = toml::from_str(text).map_err(|error| error.to_string())?;
+        let folder = std::path::absolute(folder).map_err(|error| error.to_string())?;
+        let database = match file.database.strip_prefix("sqlite:") {
+            Some(path) => {
+                let path = folder.join(path.strip_prefix("//").unwrap_or(path));
+                format!("sqlite:{}", path.display())
+            }
+            None => file.database,
+        };
+        if !is_host_name(&file.hostname) {
+            return Err(format!(
+                "hostname {:?} is not a host name; write the full name of this machine",
+                file.hostname
+            ));
+        }
+        let (host, port) = host_and_port(&file.next_hop.address)?;
+        if !(file.ca.url.starts_with("https://") || file.ca.url.starts_with("http://127.0.0.1:")) {
+            return Err(format!("ca.url {:?} does not begin with https://", file.ca.url));
+        }
+        if !MESSAGE_SIZES.contains(&file.max_message_size) {
+            return Err(format!(
+                "max_message_size must be {} to {} octets",
+                MESSAGE_SIZES.start(),
+                MESSAGE_SIZES.end()
+            ));
+        }
+        let mut accounts = Vec::new();
+        for account in file.account {
+            let scope =
+                Scope::of(&account.domains, &account.mailboxes).map_err(|reason| format!("[[account]]: {reason}"))?;
+            if scope.is_empty() {
+                return Err("[[account]]: name at least one of domains and mailboxes".to_owned());
+            }
+            accounts.push(Account {
+                token_file: folder.join(account.token_file),
+                scope,
+            });
+        }
+        let mut senders = Vec::new();
+        for sender in file.sender {
+            let (mailboxes, domains) = sender
+                .may_sign_for
+                .into_iter()
+                .partition(|entry: &String| entry.contains('@'));
+            let scope = |domains: Vec<String>, mailboxes: Vec<String>| Scope::of(&domains, &mailboxes);
+            let may_sign_for =
+                scope(domains, mailboxes).map_err(|reason| format!("[[sender]] may_sign_for: {reason}"))?;
+            let networks = sender
+                .networks
+                .iter()
+                .map(|network| network.parse())
+                .collect::<Result<Vec<Network>, String>>();
+            let networks = networks.map_err(|reason| format!("[[sender]] networks: {reason}"))?;
+            if networks.is_empty() {
+                return Err("[[sender]]: name at least one network".to_owned());
+            }
+            senders.push(Sender { networks, may_sign_for });
+        }
+        let algorithm = file.keys.algorithm.parse().map_err(|_| {
+            let known: Vec<String> = KeyAlgorithm::ALL.iter().map(ToString::to_string).collect();
+            format!(
+                "keys.algorithm {:?} is unknown; choose one of {}",
+                file.keys.algorithm,
+                known.join(", ")
+            )
+        })?;
+        let generation = file.ca.generation.parse().map_err(|_| {
+            format!(
+                "ca.generation {:?} is unknown; choose \"strict\" or \"multipurpose\"",
+                file.ca.generation
+            )
+        })?;
+        Ok(Self {
+            database,
+            listen: file.listen,
+            hostname: file.hostname,
+            next_hop: NextHop {
+                host,
+                port,
+                tls: file.next_hop.tls,
+                trust_file: file.next_hop.trust_file.map(|path| folder.join(path)),
+            },
+            certificate_authority: CertificateAuthority {
+                url: file.ca.url.trim_end_matches('/').to_owned(),
+                trust_file: file.ca.trust_file.map(|path| folder.join(path)),
+                generation,
+            },
+            accounts,
+            senders,
+            max_message_size: file.max_message_size,
+            keys: Keys {
+                algorithm,
+                folder: folder.join(file.keys.folder),
+                sealing_key: folder.join(file.keys.sealing_key),
+            },
+            tls: file.tls.map(|tls| TlsFiles {
+                certificate: folder.join(tls.certificate),
+                key: folder.join(tls.key),
+            }),
+            folder,
+        })
+    }
+
+    /// Whose mail may be signed in a session from `peer`; `None` if nobody may send mail from there at all.
+    ///
+    /// Several `[[sender]]` entries with the same network add up.
+    pub fn authorized_from(&self, peer: IpAddr) -> Option<Scope> {
+        let mut matching = self
+            .senders
+            .iter()
+            .filter(|sender| sender.networks.iter().any(|network| network.contains(peer)))
+            .peekable();
+        matching.peek()?;
+        let mut scope = Scope::default();
+        for sender in matching {
+            scope.domains.extend_from_slice(&sender.may_sign_for.domains);
+            scope.mailboxes.extend_from_slice(&sender.may_sign_for.mailboxes);
+        }
+        Some(scope)
+    }
+
+    /// The account that enrols `mailbox`: one that names it before one that names its domain.
+    pub fn account_of(&self, mailbox: &Mailbox) -> Option<&Account> {
+        let named = self
+            .accounts
+            .iter()
+            .find(|account| account.scope.mailboxes.contains(mailbox));
+        named.or_else(|| {
+            self.accounts
+                .iter()
+                .find(|account| account.scope.domains.contains(mailbox.domain()))
+        })
+    }
+}
+
+impl Scope {
+    fn of(domains: &[String], mailboxes: &[String]) -> Result<Self, String> {
+        Ok(Self {
+            domains: domains
+                .iter()
+                .map(|text| text.parse().map_err(|error| format!("{text:?}: {error}")))
+                .collect::<Result<_, _>>()?,
+            mailboxes: mailboxes
+                .iter()
+                .map(|text| Mailbox::parse(text).map_err(|error| format!("{text:?}: {error}")))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    pub const fn is_empty(&self) -> bool {
+        self.domains.is_empty() && self.mailboxes.is_empty()
+    }
+}
+
+/// An IPv4 or IPv6 network, such as `192.0.2.0/24` or one address (RFC 4632 section 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u32,
+}
+
+impl Network {
+    /// Whether `address` lies in the network; an IPv4 address written as IPv6 (`::ffff:192.0.2.1`) is the IPv4 one.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let mask = u32::MAX.checked_shl(32 - self.prefix).unwrap_or(0);
+                network.to_bits() & mask == address.to_bits() & mask
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let mask = u128::MAX.checked_shl(128 - self.prefix).unwrap_or(0);
+                network.to_bits() & mask == address.to_bits() & mask
+            }
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (address, prefix) = text
+            .split_once('/')
+            .map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+        let address: IpAddr = address
+            .parse()
+            .map_err(|_| format!("{text:?} is not a network; write it like \"192.0.2.0/24\""))?;
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = match prefix {
+            None => bits,
+            Some(prefix) => prefix
+                .parse()
+                .ok()
+                .filter(|prefix| *prefix <= bits)
+                .ok_or_else(|| format!("{text:?} has a prefix that is not 0 to {bits}"))?,
+        };
+        let network = Self { address, prefix };
+        // 192.0.2.1/24 is a slip of which nobody knows what was meant.
+        let host_bits = match address {
+            IpAddr::V4(address) => address.to_bits() & !u32::MAX.checked_shl(32 - prefix).unwrap_or(0) != 0,
+            IpAddr::V6(address) => address.to_bits() & !u128::MAX.checked_shl(128 - prefix).unwrap_or(0) != 0,
+        };
+        if host_bits {
+            return Err(format!(
+                "{text:?} has bits set behind its prefix; write the first address of the network"
+            ));
+        }
+        Ok(network)
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+fn host_and_port(address: &str) -> Result<(String, u16), String> {
+    let malformed = || format!("next_hop.address {address:?} is not host:port, such as \"mail.example.com:25\"");
+    let (host, port) = address.rsplit_once(':').ok_or_else(malformed)?;
+    let host = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    let port: u16 = port.parse().map_err(|_| malformed())?;
+    let is_address = host.parse::<IpAddr>().is_ok();
+    if port == 0 || !(is_address || is_host_name(host)) {
+        return Err(malformed());
+    }
+    Ok((host.to_owned(), port))
+}
+
+fn is_host_name(name: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(label)
+}
+
+/// The file as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigFile {
+    #[serde(default = "default_database")]
+    database: String,
+    #[serde(default = "default_listen")]
+    listen: SocketAddr,
+    hostname: String,
+    #[serde(default = "default_max_message_size")]
+    max_message_size: usize,
+    next_hop: NextHopFile,
+    ca: CertificateAuthorityFile,
+    #[serde(default)]
+    account: Vec<AccountFile>,
+    #[serde(default)]
+    sender: Vec<SenderFile>,
+    #[serde(default)]
+    keys: KeysFile,
+    tls: Option<TlsFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NextHopFile {
+    address: String,
+    #[serde(default = "default_next_hop_tls")]
+    tls: NextHopTls,
+    trust_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CertificateAuthorityFile {
+    url: String,
+    trust_file: Option<PathBuf>,
+    #[serde(default = "default_generation")]
+    generation: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountFile {
+    token_file: PathBuf,
+    #[serde(default)]
+    domains: Vec<String>,
+    #[serde(default)]
+    mailboxes: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SenderFile {
+    networks: Vec<String>,
+    may_sign_for: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct KeysFile {
+    algorithm: String,
+    folder: PathBuf,
+    sealing_key: PathBuf,
+}
+
+impl Default for KeysFile {
+    fn default() -> Self {
+        Self {
+            algorithm: "rsa2048".to_owned(),
+            folder: PathBuf::from("keys"),
+            sealing_key: PathBuf::from("sealing.key"),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsFile {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+fn default_database() -> String {
+    "sqlite:gateway.sqlite".to_owned()
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 2525))
+}
+
+const fn default_max_message_size() -> usize {
+    // 25 MiB, what the large providers accept, and base64 around it.
+    35 * 1024 * 1024
+}
+
+const fn default_next_hop_tls() -> NextHopTls {
+    NextHopTls::Opportunistic
+}
+
+fn default_generation() -> String {
+    "strict".to_owned()
+}
+
+/// From the least that RFC 5321 section 4.5.3.1.7 allows to what still fits in memory a few times over.
+const MESSAGE_SIZES: std::ops::RangeInclusive<usize> = 64 * 1024..=256 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = r#"
+        hostname = "gateway.example.com"
+        [next_hop]
+        address = "127.0.0.1:25"
+        [ca]
+        url = "https://ca.example.com:8440/"
+    "#;
+
+    fn parse(extra: &str) -> Result<Config, String> {
+        Config::parse(Path::new("/data"), &format!("{LEAST}\n{extra}"))
+    }
+
+    #[test]
+    fn the_least_that_must_be_said() {
+        let config = parse("").unwrap();
+        assert_eq!(config.database, "sqlite:/data/gateway.sqlite");
+        assert_eq!((config.next_hop.host.as_str(), config.next_hop.port), ("127.0.0.1", 25));
+        assert_eq!(config.next_hop.tls, NextHopTls::Opportunistic);
+        assert_eq!(config.certificate_authority.url, "https://ca.example.com:8440");
+        assert_eq!(config.keys.algorithm, KeyAlgorithm::Rsa2048);
+        assert!(
+            config.authorized_from("127.0.0.1".parse().unwrap()).is_none(),
+            "nobody may send unless the file says so"
+        );
+    }
+
+    #[test]
+    fn senders_of_one_network_add_up() {
+        let config = parse(
+            "[[sender]]\nnetworks = [\"127.0.0.0/8\", \"::1\"]\nmay_sign_for = [\"example.com\"]\n[[sender]]\nnetworks = [\"127.0.0.1\"]\nmay_sign_for = [\"alice@example.org\"]",
+        )
+        .unwrap();
+        let scope = config.authorized_from("::ffff:127.0.0.1".parse().unwrap()).unwrap();
+        assert_eq!((scope.domains.len(), scope.mailboxes.len()), (1, 1));
+        assert_eq!(
+            config.authorized_from("127.0.0.2".parse().unwrap()).unwrap().mailboxes,
+            []
+        );
+        assert!(config.authorized_from("::1".parse().unwrap()).is_some());
+        assert!(config.authorized_from("192.0.2.1".parse().unwrap()).is_none());
+    }
+
+    #[test]
+    fn the_account_that_names_a_mailbox_wins() {
+        let config = parse("[[account]]\ntoken_file = \"a\"\ndomains = [\"example.com\"]\n[[account]]\ntoken_file = \"b\"\nmailboxes = [\"Boss@example.com\"]").unwrap();
+        let token_of = |address: &str| {
+            config
+                .account_of(&Mailbox::parse(address).unwrap())
+                .map(|account| account.token_file.clone())
+        };
+        assert_eq!(token_of("boss@example.com"), Some(PathBuf::from("/data/b")));
+        assert_eq!(token_of("alice@example.com"), Some(PathBuf::from("/data/a")));
+        assert_eq!(token_of("alice@sub.example.com"), None);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (extra, expected) in [
+            ("[[sender]]\nnetworks = [\"10.0.0.1/8\"]\nmay_sign_for = []", "bits set"),
+            ("[[sender]]\nnetworks = [\"10.0.0.0/33\"]\nmay_sign_for = []", "prefix"),
+            (
+                "[[sender]]\nnetworks = [\"example.com\"]\nmay_sign_for = []",
+                "not a network",
+            ),
+            ("[[sender]]\nnetworks = []\nmay_sign_for = []", "at least one network"),
+            (
+                "[[sender]]\nnetworks = [\"::1\"]\nmay_sign_for = [\"a b@example.com\"]",
+                "may_sign_for",
+            ),
+            ("[[account]]\ntoken_file = \"t\"", "at least one"),
+            (
+                "[[account]]\ntoken_file = \"t\"\ndomains = [\"exa mple\"]",
+                "[[account]]",
+            ),
+            ("[keys]\nalgorithm = \"rsa1024\"", "keys.algorithm"),
+            ("[keys]\ncolour = \"red\"", "unknown field"),
+            ("colour = \"red\"", "unknown field"),
+        ] {
+            let reason = parse(extra).unwrap_err();
+            assert!(reason.contains(expected), "{extra}: {reason}");
+        }
+        for (wrong, expected) in [
+            (
+                "hostname = \"a b\"\n[next_hop]\naddress = \"h:25\"\n[ca]\nurl = \"https://c\"",
+                "hostname",
+            ),
+            (
+                "hostname = \"h\"\n[next_hop]\naddress = \"h\"\n[ca]\nurl = \"https://c\"",
+                "next_hop.address",
+            ),
+            (
+                "hostname = \"h\"\n[next_hop]\naddress = \"h:0\"\n[ca]\nurl = \"https://c\"",
+                "next_hop.address",
+            ),
+            (
+                "hostname = \"h\"\n[next_hop]\naddress = \"h:25\"\n[ca]\nurl = \"http://ca.example.com\"",
+                "ca.url",
+            ),
+            (
+                "hostname = \"h\"\nmax_message_size = 1\n[next_hop]\naddress = \"h:25\"\n[ca]\nurl = \"https://c\"",
+                "max_message_size",
+            ),
+        ] {
+            let reason = Config::parse(Path::new("/data"), wrong).unwrap_err();
+            assert!(reason.contains(expected), "{wrong}: {reason}");
+        }
+    }
+}
