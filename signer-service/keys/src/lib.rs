@@ -11,6 +11,8 @@
 mod algorithm;
 mod error;
 mod key_id;
+#[cfg(test)]
+mod oracle;
 mod private_file;
 mod request;
 mod signing;

@@ -280,3 +280,6 @@ const MARKER_CONTEXT: &str = "key-store";
 
 /// The PKCS#8 form of an RSA-4096 key has some 2400 bytes.
 const LONGEST_FILE: u64 = 16 * 1024;
+
+#[cfg(test)]
+mod tests;
