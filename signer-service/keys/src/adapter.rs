@@ -85,3 +85,109 @@ impl rcgen::SigningKey for Using<'_> {
             .map_err(|_| rcgen::Error::RemoteKeyError)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+    use std::str::FromStr;
+    use std::time::Duration;
+
+    use der::asn1::UtcTime;
+    use openssl::x509::X509;
+    use x509_cert::builder::{Builder, CertificateBuilder, profile};
+    use x509_cert::certificate::Certificate;
+    use x509_cert::name::Name;
+    use x509_cert::serial_number::SerialNumber;
+    use x509_cert::time::{Time, Validity};
+
+    use super::*;
+    use crate::{KeyError, oracle, testing};
+
+    fn builder(key: &dyn SigningKey) -> CertificateBuilder<profile::cabf::Root> {
+        let time = |seconds| {
+            let time = UtcTime::from_unix_duration(Duration::from_secs(seconds)).unwrap();
+            Time::UtcTime(time)
+        };
+        let name = Name::from_str("CN=Test Root,O=Example,C=DE").unwrap();
+        CertificateBuilder::new(
+            profile::cabf::Root::new(false, name).unwrap(),
+            SerialNumber::from(42_u32),
+            Validity::new(time(1_700_000_000), time(1_900_000_000)),
+            key.public_key().clone(),
+        )
+        .unwrap()
+    }
+
+    fn check(certificate: &Certificate, key: &dyn SigningKey) {
+        let der = certificate.to_der().unwrap();
+        let theirs = X509::from_der(&der).unwrap();
+        let own_key = theirs.public_key().unwrap();
+        assert!(own_key.public_eq(&oracle::public_key(key)));
+        assert!(theirs.verify(&own_key).unwrap());
+        assert_eq!(*certificate.signature_algorithm(), key.algorithm().identifier());
+    }
+
+    /// The way of the authority: the bytes to be signed are looked at before they are signed.
+    #[test]
+    fn certificates_signed_in_steps_verify_in_openssl() {
+        for key in testing::all() {
+            let mut builder = builder(&*key);
+            let tbs = builder.finalize(&Using(&*key)).unwrap();
+            let signature = key.sign(&tbs).unwrap();
+            let bits = signature.to_bitstring().unwrap();
+            let certificate = builder.assemble(bits, &Using(&*key)).unwrap();
+            assert_eq!(certificate.tbs_certificate().to_der().unwrap(), tbs);
+            check(&certificate, &*key);
+        }
+    }
+
+    #[test]
+    fn certificates_signed_at_once_verify_in_openssl() {
+        for key in testing::all() {
+            let certificate = builder(&*key).build::<_, Signature>(&Using(&*key)).unwrap();
+            check(&certificate, &*key);
+        }
+    }
+
+    #[test]
+    fn a_certificate_signed_by_another_key_does_not_verify() {
+        let (key, other) = (testing::p256(), testing::other_p256());
+        let mut builder = builder(&*key);
+        let tbs = builder.finalize(&Using(&*key)).unwrap();
+        let bits = other.sign(&tbs).unwrap().to_bitstring().unwrap();
+        let certificate = builder.assemble(bits, &Using(&*key)).unwrap();
+        let theirs = X509::from_der(&certificate.to_der().unwrap()).unwrap();
+        assert!(!theirs.verify(&oracle::public_key(&*key)).unwrap());
+        assert!(theirs.verify(&oracle::public_key(&*other)).unwrap());
+    }
+
+    #[test]
+    fn certificates_of_rcgen_verify_in_openssl() {
+        for key in testing::all() {
+            let parameters = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+            let certificate = parameters.self_signed(&Using(&*key)).unwrap();
+            let theirs = X509::from_der(certificate.der()).unwrap();
+            assert!(theirs.verify(&oracle::public_key(&*key)).unwrap());
+            // rcgen writes the public key itself, from its own idea of the algorithm.
+            let written = rcgen::PublicKeyData::subject_public_key_info(&Using(&*key));
+            assert_eq!(written, key.public_key().to_der().unwrap());
+        }
+    }
+
+    #[test]
+    fn the_public_key_is_passed_on_unchanged() {
+        for key in testing::all() {
+            let der = Using(&*key).verifying_key().to_public_key_der().unwrap();
+            assert_eq!(der.as_bytes(), key.public_key().to_der().unwrap());
+        }
+    }
+
+    #[test]
+    fn why_a_key_did_not_sign_is_the_source_of_the_error() {
+        let refusal = Using(&oracle::Unwilling).try_sign(b"message").unwrap_err();
+        let cause = refusal.source().unwrap().downcast_ref::<KeyError>();
+        assert!(cause.unwrap().is_temporary());
+        let refusal = rcgen::SigningKey::sign(&Using(&oracle::Unwilling), b"message");
+        assert!(matches!(refusal, Err(rcgen::Error::RemoteKeyError)));
+    }
+}

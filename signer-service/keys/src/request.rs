@@ -61,3 +61,80 @@ impl rcgen::SigningKey for Remembering<'_> {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use der::Decode;
+    use openssl::nid::Nid;
+    use openssl::x509::X509Req;
+
+    use super::*;
+    use crate::{oracle, testing};
+
+    fn check_refused(common_name: &str) {
+        let refusal = certificate_request(&*testing::p256(), common_name).unwrap_err();
+        assert!(matches!(refusal, KeyError::InvalidCommonName { .. }), "{refusal}");
+    }
+
+    #[test]
+    fn requests_of_every_kind_of_key_verify_in_openssl() {
+        for key in testing::all() {
+            let der = certificate_request(&*key, "alice@example.com").unwrap();
+            let request = X509Req::from_der(&der).unwrap();
+            let public_key = request.public_key().unwrap();
+            assert!(request.verify(&public_key).unwrap());
+            assert!(public_key.public_eq(&oracle::public_key(&*key)));
+            assert_eq!(request.version(), 0);
+            // Nothing behind the DER, nothing lost in it.
+            assert_eq!(request.to_der().unwrap(), der);
+        }
+    }
+
+    #[test]
+    fn the_common_name_is_the_whole_subject() {
+        let der = certificate_request(&*testing::p256(), "Zoë Ångström").unwrap();
+        let request = X509Req::from_der(&der).unwrap();
+        let entries: Vec<_> = request.subject_name().entries().collect();
+        assert_eq!(entries.len(), 1);
+        assert_eq!(entries[0].object().nid(), Nid::COMMONNAME);
+        assert_eq!(entries[0].data().as_slice(), "Zoë Ångström".as_bytes());
+        // Asks for nothing else: no attributes.
+        let parsed = x509_cert::request::CertReq::from_der(&der).unwrap();
+        assert!(parsed.info.attributes.is_empty());
+    }
+
+    #[test]
+    fn without_a_common_name_the_subject_is_empty() {
+        let der = certificate_request(&*testing::p256(), "").unwrap();
+        let request = X509Req::from_der(&der).unwrap();
+        assert_eq!(request.subject_name().entries().count(), 0);
+        let longest = "ü".repeat(64);
+        assert!(certificate_request(&*testing::p256(), &longest).is_ok());
+    }
+
+    #[test]
+    fn names_that_do_not_fit_are_refused() {
+        check_refused(&"a".repeat(65));
+        check_refused(&"a".repeat(1_000_000));
+        check_refused("a\0b");
+        check_refused("a\r\nb");
+        check_refused("\u{7f}");
+        check_refused("\u{85}");
+    }
+
+    #[test]
+    fn a_changed_request_no_longer_proves_possession() {
+        let key = testing::p256();
+        let mut der = certificate_request(&*key, "alice").unwrap();
+        let place = der.windows(5).position(|w| w == b"alice").unwrap();
+        der[place] = b'A';
+        let request = X509Req::from_der(&der).unwrap();
+        assert!(!request.verify(&oracle::public_key(&*key)).unwrap());
+    }
+
+    #[test]
+    fn why_the_key_did_not_sign_is_told() {
+        let refusal = certificate_request(&oracle::Unwilling, "alice").unwrap_err();
+        assert!(refusal.is_temporary(), "{refusal}");
+    }
+}
