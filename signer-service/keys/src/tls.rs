@@ -349,3 +349,6 @@ const CONTEXT: &str = "tls:self-made";
 
 /// In seconds.
 const DAY: i64 = 86_400;
+
+#[cfg(test)]
+mod tests;
