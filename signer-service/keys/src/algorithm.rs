@@ -158,6 +158,8 @@ impl DigestAlgorithm {
 #[cfg(test)]
 mod tests {
     use der::Encode;
+    use serde::de::IntoDeserializer;
+    use serde::de::value::{self, StrDeserializer};
 
     use super::*;
 
@@ -184,6 +186,17 @@ mod tests {
             assert!(refusal.contains("p256, p384, rsa2048, rsa3072, rsa4096"), "{refusal}");
             assert!(!refusal.contains('\u{202e}'), "{refusal}");
         }
+    }
+
+    #[test]
+    fn configuration_is_read_by_the_same_names() {
+        let read = |text: &'static str| {
+            let text: StrDeserializer<'_, value::Error> = text.into_deserializer();
+            KeyAlgorithm::deserialize(text)
+        };
+        assert_eq!(read("rsa3072").unwrap(), KeyAlgorithm::Rsa3072);
+        let refusal = read("rsa").unwrap_err().to_string();
+        assert!(refusal.contains("`rsa` is not a key algorithm"), "{refusal}");
     }
 
     #[test]

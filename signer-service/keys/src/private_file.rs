@@ -27,8 +27,8 @@ pub(crate) enum Readers {
 
 /// Writes a file that is either complete and durable afterwards, or not there.
 ///
-/// 1. write a file beside it, 2. fsync it, 3. give it its name, 4. fsync the folder. `rename` replaces silently, so a
-/// file that must not replace another gets its name as a hard link, which fails when the name is taken.
+/// A file beside it is written and fsynced, gets the name, and then the folder is fsynced. `rename` replaces silently,
+/// so a file that must not replace another gets its name as a hard link, which fails when the name is taken.
 pub(crate) fn write(path: &Path, content: &[u8], mode: u32, existing: Existing) -> Result<(), KeyError> {
     let unfinished = unfinished_name(path)?;
     let result = (|| {
@@ -237,8 +237,8 @@ mod tests {
                 .collect();
             writers
                 .into_iter()
-                .filter(|_| true)
-                .fold(0, |won, writer| won + u32::from(writer.join().unwrap()))
+                .map(|writer| usize::from(writer.join().unwrap()))
+                .sum::<usize>()
         });
         assert_eq!(won, 1);
         assert_eq!(names(folder.path()), ["secret"]);
@@ -281,7 +281,7 @@ mod tests {
         fs::write(&path, [7; 11]).unwrap();
         let refusal = read(&path, "secret", 10, Readers::Anybody).unwrap_err();
         assert!(matches!(refusal, KeyError::FileTooLarge { limit: 10, .. }), "{refusal}");
-        let refusal = read(folder.path(), "secret", 10, Readers::OwnerOnly).unwrap_err();
+        let refusal = read(folder.path(), "secret", 10, Readers::Anybody).unwrap_err();
         assert!(matches!(refusal, KeyError::File { .. }), "{refusal}");
     }
 
