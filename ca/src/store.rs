@@ -1,0 +1,10 @@
+//! A file per table: rows and queries, the only SQL of this crate.
+//!
+//! Rows stay in here or are turned into the domain's types by whoever asked; instants are whole seconds.
+
+pub(crate) mod audit;
+pub(crate) mod certificates;
+pub(crate) mod crls;
+pub(crate) mod evidence;
+pub(crate) mod issuers;
+pub(crate) mod orders;

@@ -1,0 +1,84 @@
+//! The table `audit_log` and its `audit_checkpoints`.
+
+use diesel::prelude::*;
+use migrations::AnyConnection;
+use migrations::schema::{audit_checkpoints, audit_log};
+
+/// One row of the chain, exactly as hashed.
+#[derive(Clone, Debug, PartialEq, Eq, Insertable, Queryable, Selectable)]
+#[diesel(table_name = audit_log)]
+pub(crate) struct AuditRow {
+    pub(crate) sequence: i64,
+    pub(crate) at: i64,
+    pub(crate) actor: String,
+    pub(crate) action: String,
+    pub(crate) details: String,
+    pub(crate) previous_hash: Vec<u8>,
+    pub(crate) hash: Vec<u8>,
+}
+
+/// A signed statement about the hash of one row.
+#[derive(Clone, Debug, PartialEq, Eq, Insertable, Queryable, Selectable)]
+#[diesel(table_name = audit_checkpoints)]
+pub(crate) struct CheckpointRow {
+    pub(crate) sequence: i64,
+    pub(crate) at: i64,
+    pub(crate) head_hash: Vec<u8>,
+    pub(crate) key_id: String,
+    pub(crate) signature: Vec<u8>,
+}
+
+/// The newest row.
+pub(crate) fn head(conn: &mut AnyConnection) -> QueryResult<Option<AuditRow>> {
+    audit_log::table
+        .select(AuditRow::as_select())
+        .order(audit_log::sequence.desc())
+        .first(conn)
+        .optional()
+}
+
+pub(crate) fn insert(conn: &mut AnyConnection, row: &AuditRow) -> QueryResult<()> {
+    diesel::insert_into(audit_log::table).values(row).execute(conn)?;
+    Ok(())
+}
+
+/// Rows after `sequence` in order.
+pub(crate) fn page(
+    conn: &mut AnyConnection,
+    after_sequence: i64,
+    limit: i64,
+) -> QueryResult<Vec<AuditRow>> {
+    audit_log::table
+        .select(AuditRow::as_select())
+        .filter(audit_log::sequence.gt(after_sequence))
+        .order(audit_log::sequence.asc())
+        .limit(limit)
+        .load(conn)
+}
+
+pub(crate) fn insert_checkpoint(conn: &mut AnyConnection, row: &CheckpointRow) -> QueryResult<()> {
+    diesel::insert_into(audit_checkpoints::table).values(row).execute(conn)?;
+    Ok(())
+}
+
+pub(crate) fn newest_checkpoint(conn: &mut AnyConnection) -> QueryResult<Option<CheckpointRow>> {
+    audit_checkpoints::table
+        .select(CheckpointRow::as_select())
+        .order(audit_checkpoints::sequence.desc())
+        .first(conn)
+        .optional()
+}
+
+/// Checkpoints after `sequence` in order.
+pub(crate) fn checkpoints(
+    conn: &mut AnyConnection,
+    after_sequence: i64,
+    limit: i64,
+) -> QueryResult<Vec<CheckpointRow>> {
+    audit_checkpoints::table
+        .select(CheckpointRow::as_select())
+        .filter(audit_checkpoints::sequence.gt(after_sequence))
+        .order(audit_checkpoints::sequence.asc())
+        .limit(limit)
+        .load(conn)
+}
