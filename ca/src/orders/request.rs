@@ -1,0 +1,119 @@
+//! What an applicant sends: a PKCS#10 request (RFC 2986), of which we take the public key and nothing else.
+//!
+//! Names and extensions in it are ignored: a certificate says what evidence proves, not what was asked for
+//! (BR 3.2.5).
+
+use der::Decode;
+use spki::SubjectPublicKeyInfoOwned;
+use x509_cert::request::CertReq;
+
+use crate::error::Error;
+use crate::signature::{self, PublicKey};
+
+/// A key whose owner has signed the request.
+#[derive(Clone, Debug)]
+pub(crate) struct CertificateRequest {
+    public_key: SubjectPublicKeyInfoOwned,
+}
+
+impl CertificateRequest {
+    /// Reads DER, checks that the key may stand in a certificate, and that the request was signed with it
+    /// (RFC 2986 section 3, note 2).
+    pub(crate) fn parse(der: &[u8]) -> Result<Self, Error> {
+        let unusable = |reason: &str| Error::CertificateRequest {
+            reason: reason.to_owned(),
+        };
+        if der.len() > MOST_OCTETS {
+            return Err(unusable("it is larger than 16 KiB"));
+        }
+        let request = CertReq::from_der(der).map_err(|_| unusable("it is not DER of a CertificationRequest"))?;
+        let public_key = request.info.public_key;
+        let key = PublicKey::parse(&public_key).map_err(|reason| Error::KeyNotAllowed { reason })?;
+        let signed = signature::signed_part(der).map_err(|_| unusable("it is not DER of a CertificationRequest"))?;
+        key.verify(&request.algorithm, signed, request.signature.raw_bytes())
+            .map_err(|_| unusable("it is not signed with the key it carries, or not with SHA-256, SHA-384 or SHA-512"))?;
+        Ok(Self { public_key })
+    }
+
+    pub(crate) fn public_key(&self) -> &SubjectPublicKeyInfoOwned {
+        &self.public_key
+    }
+}
+
+/// A request with a 4096-bit key and some attributes has about two thousand.
+const MOST_OCTETS: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(key: &dyn keys::SigningKey) -> Vec<u8> {
+        keys::certificate_request(key, "ignored").unwrap()
+    }
+
+    fn check(der: &[u8], expected: &str) {
+        let error = CertificateRequest::parse(der).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error:?} lacks {expected:?}");
+    }
+
+    #[test]
+    fn the_key_of_a_request_that_it_signed_is_taken() {
+        for key in keys::testing::all() {
+            let parsed = CertificateRequest::parse(&request(&*key)).unwrap();
+            assert_eq!(parsed.public_key(), key.public_key());
+        }
+    }
+
+    #[test]
+    fn a_request_for_the_key_of_somebody_else_is_refused() {
+        let mut forged = request(&*keys::testing::p256());
+        let theirs = keys::testing::other_p256();
+        let theirs = theirs.public_key().subject_public_key.raw_bytes().to_vec();
+        let ours = keys::testing::p256();
+        let ours = ours.public_key().subject_public_key.raw_bytes().to_vec();
+        let at = forged.windows(ours.len()).position(|window| window == ours).unwrap();
+        forged[at..at + theirs.len()].copy_from_slice(&theirs);
+        check(&forged, "not signed with the key");
+    }
+
+    #[test]
+    fn damaged_and_oversized_requests_are_refused() {
+        check(b"", "not DER");
+        check(b"-----BEGIN CERTIFICATE REQUEST-----", "not DER");
+        check(&vec![0x30; MOST_OCTETS + 1], "larger than 16 KiB");
+        let mut trailing = request(&*keys::testing::p256());
+        trailing.push(0);
+        check(&trailing, "not DER");
+    }
+
+    /// RFC 2986 has no field that we could lose: any changed bit makes the request unusable.
+    #[test]
+    fn no_bit_of_a_request_can_be_changed() {
+        let good = request(&*keys::testing::p256());
+        for index in 0..good.len() {
+            for bit in 0..8 {
+                let mut changed = good.clone();
+                changed[index] ^= 1 << bit;
+                assert!(CertificateRequest::parse(&changed).is_err(), "bit {bit} of octet {index}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_that_are_too_weak_are_refused_although_they_sign() {
+        let key = openssl::pkey::PKey::from_rsa(openssl::rsa::Rsa::generate(1024).unwrap()).unwrap();
+        let mut builder = openssl::x509::X509ReqBuilder::new().unwrap();
+        builder.set_pubkey(&key).unwrap();
+        builder.sign(&key, openssl::hash::MessageDigest::sha256()).unwrap();
+        check(&builder.build().to_der().unwrap(), "1024 bits");
+    }
+
+    #[test]
+    fn requests_signed_with_sha1_are_refused() {
+        let key = openssl::pkey::PKey::from_rsa(openssl::rsa::Rsa::generate(2048).unwrap()).unwrap();
+        let mut builder = openssl::x509::X509ReqBuilder::new().unwrap();
+        builder.set_pubkey(&key).unwrap();
+        builder.sign(&key, openssl::hash::MessageDigest::sha1()).unwrap();
+        check(&builder.build().to_der().unwrap(), "SHA-256");
+    }
+}
