@@ -22,7 +22,6 @@ use crate::mail::Mailer;
 /// The running certificate authority.
 pub struct App {
     pub(crate) db: Pool,
-    pub(crate) keys: Arc<dyn KeyStore>,
     /// Seals what is stored secret beside the keys, such as documents.
     pub(crate) sealing: Arc<SealingKey>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -66,27 +65,25 @@ impl App {
 
     /// As [`App::open`], with a configuration that was read already.
     pub async fn with_config(config: Config, parts: AppParts) -> Result<Arc<Self>, Error> {
-        let sealing_key =
-            || SealingKey::open_file(&config.keys.sealing_key).map_err(Error::Sealing);
-        let keys: Arc<dyn KeyStore> = Arc::new(
-            SoftwareKeyStore::open(&config.keys.folder, sealing_key()?).map_err(|source| {
-                Error::Key {
-                    key: config.keys.folder.display().to_string(),
-                    source,
-                }
-            })?,
-        );
+        let sealing = SealingKey::open_file(&config.keys.sealing_key).map_err(Error::Sealing)?;
+        let sealing = Arc::new(sealing);
+        let keys = SoftwareKeyStore::open(&config.keys.folder, Arc::clone(&sealing));
+        // The store goes on to whoever may use one of its keys, and is not kept here.
+        let keys: Arc<dyn KeyStore> = Arc::new(keys.map_err(|source| Error::Key {
+            key: config.keys.folder.display().to_string(),
+            source,
+        })?);
         let db = Pool::open(&config.database)?;
         let mail = match parts.mail {
             Some(mail) => mail,
             None => Mailer::from_config(&config.mail)?,
         };
-        let issuers = Issuers::open(&db, &*keys).await?;
+        let audit_key = AuditKey::open(&*keys)?;
+        let issuers = Issuers::open(&db, keys).await?;
         let app = Arc::new(Self {
             db,
-            audit_key: AuditKey::open(&*keys)?,
-            keys,
-            sealing: Arc::new(sealing_key()?),
+            audit_key,
+            sealing,
             clock: parts.clock,
             rng: Mutex::new(parts.rng),
             mail,

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod audit;
+pub mod certificates;
 pub mod config;
 pub mod crl;
 pub mod error;
@@ -11,6 +12,7 @@ pub mod issuers;
 pub mod jobs;
 pub mod orders;
 pub mod revocation;
+mod signature;
 mod store;
 
 pub use app::{App, AppParts};

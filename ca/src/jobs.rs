@@ -1,0 +1,178 @@
+//! What the authority does by itself: finishing what a crash left, CRLs, checkpoints, linting again.
+//!
+//! The clock that decides is the one of [`App`]; real time only decides how often it is looked at.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use policies::lint::{self, Finding, Severity};
+use policies::time::{Span, Timestamp};
+
+use crate::app::App;
+use crate::audit::{self, Action};
+use crate::crl;
+use crate::error::{self, Error};
+use crate::issuance::{self, record};
+use crate::orders;
+use crate::store;
+use crate::store::certificates::{CertificateState, Filter};
+
+/// Runs until `shutdown` is ready. A failure is logged and tried again with the next look at the clock.
+pub async fn run(app: Arc<App>, shutdown: impl Future<Output = ()> + Send) {
+    let mut schedule = Schedule::default();
+    let mut interval = tokio::time::interval(LOOK_AT_THE_CLOCK);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    tokio::pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => return,
+            _ = interval.tick() => tick(&app, &mut schedule).await,
+        }
+    }
+}
+
+/// When the slower jobs ran last.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Schedule {
+    checkpoint: Option<Timestamp>,
+    relint: Option<Timestamp>,
+}
+
+/// One look at the clock: does what is due.
+pub async fn tick(app: &Arc<App>, schedule: &mut Schedule) {
+    let now = app.now();
+    let due = |last: Option<Timestamp>, period: Span| {
+        last.is_none_or(|last| now < last || now.since(last) >= period)
+    };
+    log("refresh the CRLs", refresh_crls(app).await);
+    log("retry interrupted orders", orders::retry_interrupted(app).await);
+    if due(schedule.checkpoint, CHECKPOINT_PERIOD) {
+        schedule.checkpoint = Some(now);
+        log("sign the audit log", audit::checkpoint(app).await.map(drop));
+    }
+    if due(schedule.relint, RELINT_PERIOD) {
+        schedule.relint = Some(now);
+        log("lint the stored certificates again", relint(app).await.map(drop));
+    }
+}
+
+fn log(job: &'static str, outcome: Result<(), Error>) {
+    if let Err(error) = outcome {
+        tracing::error!(job, error = error::chain(&error), "a job failed; it is tried again");
+    }
+}
+
+/// Publishes what is due of both issuers. The failure of one does not stop the other.
+pub async fn refresh_crls(app: &App) -> Result<(), Error> {
+    let mut outcome = Ok(());
+    for issuer in app.issuers.all() {
+        if let Err(error) = crl::refresh(app, issuer).await {
+            outcome = Err(error);
+        }
+    }
+    outcome
+}
+
+/// What [`recover`] found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Certificates of which a signature may exist that nobody was given: revoked now.
+    pub abandoned: u32,
+    /// Certificates that were stored, but not yet shown by their orders.
+    pub published: u32,
+}
+
+/// Finishes what a crash left half done.
+///
+/// A certificate in the state `recorded` may have been signed: it is abandoned and revoked, so that it is listed on
+/// the CRL, and its order is pending again. If another process is just about to store it, that process finds the
+/// record changed and does not hand the certificate out.
+pub async fn recover(app: &App) -> Result<Recovered, Error> {
+    let now = app.now();
+    let recovered = app
+        .db
+        .write(move |conn| {
+            let mut recovered = Recovered::default();
+            for row in store::certificates::recorded(conn, MOST_AT_ONCE)? {
+                if record::abandon(conn, &row.id, now, "found half done at the start")? {
+                    recovered.abandoned += 1;
+                }
+            }
+            for order in store::orders::in_state(conn, None, "issuing", MOST_AT_ONCE)? {
+                let Some(certificate_id) = &order.certificate_id else { continue };
+                let certificate = store::certificates::find(conn, certificate_id)?;
+                if certificate.is_some_and(|found| found.state.0 == CertificateState::Signed) {
+                    issuance::publish(conn, &order.id, certificate_id, now)?;
+                    recovered.published += 1;
+                }
+            }
+            Ok::<_, Error>(recovered)
+        })
+        .await?;
+    if recovered.abandoned > 0 {
+        tracing::warn!(abandoned = recovered.abandoned, "revoked certificates that a crash left half done");
+        crl::publish(app, &app.issuers.issuing).await?;
+    }
+    Ok(recovered)
+}
+
+/// A certificate that would not be issued today.
+#[derive(Clone, Debug)]
+pub struct Relinted {
+    pub serial: String,
+    /// Errors only.
+    pub findings: Vec<Finding>,
+}
+
+/// Lints every certificate that is valid and not revoked with the newest rules (DESIGN invariant 13), and writes
+/// what it finds to the audit log.
+///
+/// An operator decides about revocation: a new rule says what may be issued from its date on, not that older
+/// certificates were wrong (BR 4.9.1.1).
+pub async fn relint(app: &App) -> Result<Vec<Relinted>, Error> {
+    let now = app.now();
+    let filter = Filter {
+        state: Some(CertificateState::Signed),
+        not_expired_at: Some(now.unix()),
+        ..Filter::default()
+    };
+    let mut found = Vec::new();
+    let mut checked = 0_u64;
+    let mut after: Option<String> = None;
+    loop {
+        let (page_filter, page_after) = (filter.clone(), after.clone());
+        let rows = app
+            .db
+            .read(move |conn| {
+                let after = page_after.as_deref();
+                Ok::<_, Error>(store::certificates::page(conn, &page_filter, after, RELINT_PAGE)?)
+            })
+            .await?;
+        let Some(last) = rows.last() else { break };
+        after = Some(last.id.clone());
+        for row in rows {
+            let Some(der) = row.certificate.filter(|_| row.revoked_at.is_none()) else { continue };
+            checked += 1;
+            let errors = errors_of(&der, now);
+            if errors.is_empty() {
+                continue;
+            }
+            tracing::warn!(serial = row.serial, errors = errors.len(), "a stored certificate has lint errors");
+            let details = serde_json::json!({
+                "certificate": row.id,
+                "serial": row.serial,
+                "lints": errors.iter().map(|finding| finding.lint).collect::<Vec<_>>(),
+            });
+            app.db
+                .write(move |conn| audit::append(conn, now, ACTOR, Action::RelintFoundErrors, &details))
+                .await?;
+            found.push(Relinted {
+                serial: row.serial,
+                findings: errors,
+            });
+        }
+    }
+    tracing::info!(checked, with_errors = found.len(), "linted the stored certificates again");
+    Ok(found)
+}
