@@ -4,10 +4,20 @@
 //! argument, and what is decided is returned. Section numbers without a document are those of the CA/Browser Forum
 //! S/MIME Baseline Requirements ("the BR"), whose text of reference is version 1.0.16.
 
+pub mod attribute;
+pub mod authority;
 pub mod evidence;
+pub mod issuance;
 pub mod mailbox;
 pub mod organization;
 pub mod person;
+pub mod profile;
+pub mod public_key;
+mod tbs;
+mod template;
+#[cfg(test)]
+mod testing;
 mod text;
 pub mod tier;
 pub mod time;
+pub mod url;

@@ -1,0 +1,87 @@
+//! Keys, names and places for the tests of this crate. Nobody has kept the private halves of the keys.
+
+use der::Decode;
+use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
+use x509_cert::serial_number::SerialNumber;
+
+use crate::authority::AuthorityName;
+use crate::issuance::{Issuer, Locations};
+use crate::organization::Country;
+use crate::url::HttpUrl;
+
+pub(crate) fn p256() -> SubjectPublicKeyInfoOwned {
+    read(include_bytes!("testing/p256.der"))
+}
+
+pub(crate) fn p384() -> SubjectPublicKeyInfoOwned {
+    read(include_bytes!("testing/p384.der"))
+}
+
+pub(crate) fn rsa2048() -> SubjectPublicKeyInfoOwned {
+    read(include_bytes!("testing/rsa2048.der"))
+}
+
+pub(crate) fn rsa3072() -> SubjectPublicKeyInfoOwned {
+    read(include_bytes!("testing/rsa3072.der"))
+}
+
+pub(crate) fn rsa4096() -> SubjectPublicKeyInfoOwned {
+    read(include_bytes!("testing/rsa4096.der"))
+}
+
+fn read(der: &[u8]) -> SubjectPublicKeyInfoOwned {
+    SubjectPublicKeyInfoOwned::from_der(der).unwrap()
+}
+
+pub(crate) fn issuer() -> Issuer {
+    Issuer {
+        name: issuing_name().to_name().unwrap(),
+        public_key: p384(),
+        signature_algorithm: ecdsa_with_sha384(),
+    }
+}
+
+pub(crate) fn root() -> Issuer {
+    Issuer {
+        name: root_name().to_name().unwrap(),
+        ..issuer()
+    }
+}
+
+pub(crate) fn root_name() -> AuthorityName {
+    AuthorityName::new(
+        "Example Mail Root 1",
+        "Example Trust Ltd",
+        Country::parse("GB").unwrap(),
+    )
+    .unwrap()
+}
+
+pub(crate) fn issuing_name() -> AuthorityName {
+    AuthorityName::new(
+        "Example Mail Issuing 1",
+        "Example Trust Ltd",
+        Country::parse("GB").unwrap(),
+    )
+    .unwrap()
+}
+
+pub(crate) fn ecdsa_with_sha384() -> AlgorithmIdentifierOwned {
+    AlgorithmIdentifierOwned {
+        oid: const_oid::db::rfc5912::ECDSA_WITH_SHA_384,
+        parameters: None,
+    }
+}
+
+pub(crate) fn serial_number() -> SerialNumber {
+    SerialNumber::new(&[0x5a; 17]).unwrap()
+}
+
+pub(crate) fn locations() -> Locations {
+    Locations {
+        revocation_list: HttpUrl::parse("http://ca.example.com/crl/issuing-1.crl").unwrap(),
+        issuer_certificate: HttpUrl::parse("http://ca.example.com/ca/issuing-1.cer").unwrap(),
+        ocsp_responder: None,
+        practice_statement: None,
+    }
+}
