@@ -1,0 +1,4 @@
+//! The gateway held against OpenSSL, mail-parser and a real next hop.
+
+mod messages;
+mod support;
