@@ -29,6 +29,8 @@ pub mod envelope;
 pub mod reply;
 pub mod server;
 pub mod sink;
+#[cfg(test)]
+mod testing;
 mod tls;
 mod wire;
 

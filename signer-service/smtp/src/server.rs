@@ -320,3 +320,6 @@ fn refuse(stream: TcpStream, hostname: &str) {
 }
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests;

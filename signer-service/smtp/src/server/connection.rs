@@ -276,11 +276,17 @@ impl<S: Session> Connection<'_, S> {
             return self.error(Reply::new(553, Some([5, 6, 7]), text));
         }
         // RFC 5321 section 4.5.3.1.10. Refused ones count too, or one transaction could try addresses for ever.
-        if transaction.asked >= self.settings.max_recipients {
-            let text = "Too many recipients, send the message again to the rest";
-            return self.error(Reply::new(452, Some([4, 5, 3]), text));
-        }
+        // Going over the limit is no error, since nobody told the client; going far over it is one.
         transaction.asked += 1;
+        if transaction.asked > self.settings.max_recipients {
+            let reply = Reply::new(
+                452,
+                Some([4, 5, 3]),
+                "Too many recipients, send the message again to the rest",
+            );
+            let far_over = transaction.asked > self.settings.max_recipients.saturating_mul(2);
+            return if far_over { self.error(reply) } else { reply };
+        }
         let reply = self.session.rcpt(to).await;
         if reply.is_positive()
             && let Some(transaction) = &mut self.transaction

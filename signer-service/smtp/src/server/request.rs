@@ -307,7 +307,7 @@ mod tests {
         check_refused(b"MAIL <a@b>", 501, [5, 5, 4]);
         check_refused(b"MAIL FROM:<a>", 553, [5, 1, 7]);
         check_refused(b"MAIL FROM:<a@b@c>", 553, [5, 1, 7]);
-        check_refused(b"MAIL FROM:<a@b>x", 501, [5, 5, 4]);
+        check_refused(b"MAIL FROM:<a@b>x", 555, [5, 5, 4]);
         check_refused(b"MAIL FROM:<a@b..c>", 553, [5, 1, 7]);
         check_refused(b"MAIL FROM:<a@b_,c>", 553, [5, 1, 7]);
         check_refused(b"MAIL FROM:<postmaster>", 553, [5, 1, 7]);
@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn parameters_that_were_not_announced_are_refused() {
         check_refused(b"MAIL FROM:<a@b> BODY=BINARYMIME", 501, [5, 5, 4]);
-        check_refused(b"MAIL FROM:<a@b> BODY", 501, [5, 5, 4]);
+        check_refused(b"MAIL FROM:<a@b> BODY", 555, [5, 5, 4]);
         check_refused(b"MAIL FROM:<a@b> SIZE=", 501, [5, 5, 4]);
         check_refused(b"MAIL FROM:<a@b> SIZE=-1", 501, [5, 5, 4]);
         check_refused(b"MAIL FROM:<a@b> SIZE=999999999999999999999", 501, [5, 5, 4]);

@@ -1,0 +1,114 @@
+//! What the tests of both directions share: TLS identities and a service that writes down what it was asked.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+use crate::envelope::{MailFrom, RcptTo};
+use crate::reply::Reply;
+use crate::server::{Peer, Service, Session};
+
+/// A server with a certificate for `name`, and a client that trusts it.
+pub(crate) fn tls(name: &str) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+    let identity = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a name makes a certificate");
+    let key = identity
+        .signing_key
+        .serialize_der()
+        .try_into()
+        .expect("rcgen writes PKCS#8");
+    let server = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .expect("the provider has both versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![identity.cert.der().clone()], key)
+        .expect("key and certificate belong together");
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(identity.cert.der().clone())
+        .expect("rcgen makes a sound certificate");
+    (Arc::new(server), client_tls(roots))
+}
+
+/// A client that trusts nobody.
+pub(crate) fn distrustful_tls() -> Arc<ClientConfig> {
+    client_tls(RootCertStore::empty())
+}
+
+fn client_tls(roots: RootCertStore) -> Arc<ClientConfig> {
+    let config = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .expect("the provider has both versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Arc::new(config)
+}
+
+/// Writes down every call. Addresses decide the answers: local part `never` is refused with 550, `later` with 450,
+/// `bye` with 421; a message that holds one of these words is answered alike.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Recorder {
+    pub(crate) calls: Arc<Mutex<Vec<String>>>,
+    pub(crate) refuse_connections: bool,
+}
+
+impl Recorder {
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.calls.lock().expect("no test panics with the lock").clone()
+    }
+
+    fn record(&self, call: String) {
+        self.calls.lock().expect("no test panics with the lock").push(call);
+    }
+
+    fn answer(text: &str, otherwise: Reply) -> Reply {
+        match text {
+            _ if text.contains("never") => Reply::refused([5, 7, 1], "Never"),
+            _ if text.contains("later") => Reply::new(450, Some([4, 7, 1]), "Later"),
+            _ if text.contains("bye") => Reply::closing([4, 3, 2], "Bye"),
+            _ => otherwise,
+        }
+    }
+}
+
+impl Service for Recorder {
+    type Session = Self;
+
+    fn connect(&self, _peer: SocketAddr) -> Result<Self, Reply> {
+        match self.refuse_connections {
+            true => Err(Reply::new(554, Some([5, 7, 1]), "Not you")),
+            false => Ok(self.clone()),
+        }
+    }
+}
+
+impl Session for Recorder {
+    fn greeted(&mut self, peer: &Peer) {
+        self.record(format!("greeted by {} with {}", peer.helo, peer.protocol(false)));
+    }
+
+    async fn mail(&mut self, from: MailFrom) -> Reply {
+        self.record(format!("mail {}", from.address));
+        Self::answer(&from.address, Reply::ok([2, 1, 0], "Sender"))
+    }
+
+    async fn rcpt(&mut self, to: RcptTo) -> Reply {
+        self.record(format!("rcpt {}", to.address));
+        Self::answer(&to.address, Reply::ok([2, 1, 5], "Recipient"))
+    }
+
+    async fn data(&mut self, message: Vec<u8>) -> Reply {
+        let message = message.escape_ascii().to_string();
+        self.record(format!("data {message}"));
+        Self::answer(&message, Reply::ok([2, 6, 0], "Message"))
+    }
+
+    async fn reset(&mut self) {
+        self.record("reset".to_owned());
+    }
+
+    fn tls_started(&mut self) {
+        self.record("tls started".to_owned());
+    }
+}
