@@ -249,7 +249,8 @@ impl Connection {
 
     /// Takes leave. Mail that was accepted before stays accepted, whatever happens here.
     pub async fn quit(mut self) -> Result<(), ClientError> {
-        self.command("QUIT", Phase::Quit, self.timeouts.quit).await.map(drop)
+        self.command("QUIT", Phase::Quit, self.timeouts.quit).await?;
+        within(Phase::Quit, self.timeouts.quit, self.wire.close()).await
     }
 
     /// Sends one message to all recipients at once: in groups of commands where the server offers PIPELINING
@@ -690,3 +691,6 @@ const PIECE: usize = 64 * 1024;
 const MAX_REPLY_LINE_OCTETS: usize = 4096;
 const MAX_QUOTED_CHARACTERS: usize = 80;
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@ pub enum ClientError {
     NotAReply { phase: Phase, line: String },
     #[error("the mail server gave an answer without end {phase}")]
     EndlessReply { phase: Phase },
-    #[error("the mail server refused {phase}: {reply}")]
+    #[error("the mail server refused to go on {phase}: {reply}")]
     Refused { phase: Phase, reply: Reply },
     #[error("the mail server {host} does not offer STARTTLS, which is required for it")]
     TlsNotOffered { host: String },
