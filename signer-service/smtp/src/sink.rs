@@ -128,6 +128,13 @@ impl Sink {
         self.kept().refusals.push((address.into(), reply));
     }
 
+    /// Takes back all that [`Self::refuse`] said of this address.
+    pub fn accept(&self, address: &str) {
+        self.kept()
+            .refusals
+            .retain(|(refused, _)| !refused.eq_ignore_ascii_case(address));
+    }
+
     /// All messages so far, the oldest first.
     pub fn messages(&self) -> Vec<Arc<Message>> {
         self.kept().messages.clone()
@@ -289,3 +296,110 @@ impl Session for SinkSession {
 
 /// Beyond this the mailbox is full: whoever tries out Sealwright shall not lose their memory over it.
 const MAX_KEPT_OCTETS: usize = 512 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(from: &str, content: &[u8]) -> Message {
+        Message {
+            peer: None,
+            from: MailFrom::new(from),
+            recipients: vec![RcptTo::new("to@example.test")],
+            content: content.to_vec(),
+            file: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_is_found_before_and_after_it_came() {
+        let sink = Sink::new();
+        let waiting = tokio::spawn({
+            let sink = sink.clone();
+            async move {
+                sink.wait_for(|message| message.from.address == "b@b", Duration::from_secs(9))
+                    .await
+            }
+        });
+        // Let the other task look into the empty mailbox first.
+        tokio::task::yield_now().await;
+        assert!(sink.keep(message("a@a", b"1\r\n")).await.is_positive());
+        assert!(sink.keep(message("b@b", b"2\r\n")).await.is_positive());
+        let found = waiting
+            .await
+            .expect("the task does not panic")
+            .expect("the message has come");
+        assert_eq!(found.content, b"2\r\n");
+        let first = sink
+            .wait_for(|_| true, Duration::ZERO)
+            .await
+            .expect("there are two messages");
+        assert_eq!(first.from.address, "a@a");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_in_vain_ends() {
+        let sink = Sink::new();
+        sink.keep(message("a@a", b"")).await;
+        let error = sink
+            .wait_for(|message| message.from.address == "b@b", Duration::from_secs(9))
+            .await
+            .unwrap_err();
+        assert_eq!((error.waited, error.others), (Duration::from_secs(9), 1));
+    }
+
+    #[tokio::test]
+    async fn files_hold_exactly_the_message_and_are_never_overwritten() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let sink = Sink::in_folder(folder.path()).expect("the folder is writable");
+        let content = b"Subject: \xff\r\n\r\n.\r\n";
+        sink.keep(message("a@a", content)).await;
+        // A new sink, as after a restart, counts on.
+        let sink = Sink::in_folder(folder.path()).expect("the folder is writable");
+        sink.keep(message("a@a", b"second\r\n")).await;
+        assert_eq!(
+            std::fs::read(folder.path().join("0001.eml")).expect("the first file"),
+            content
+        );
+        assert_eq!(
+            sink.messages()[0].file.as_deref(),
+            Some(folder.path().join("0002.eml").as_path())
+        );
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = folder
+                .path()
+                .join("0001.eml")
+                .metadata()
+                .expect("the first file")
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_stored_is_not_accepted() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let sink = Sink::in_folder(folder.path()).expect("the folder is writable");
+        drop(folder);
+        let reply = sink.keep(message("a@a", b"1\r\n")).await;
+        assert_eq!((reply.code(), sink.messages().len()), (451, 0));
+    }
+
+    #[tokio::test]
+    async fn a_full_mailbox_refuses_for_now() {
+        let sink = Sink::new();
+        sink.kept().octets = MAX_KEPT_OCTETS;
+        assert_eq!(sink.keep(message("a@a", b"1\r\n")).await.code(), 452);
+        assert!(sink.messages().is_empty());
+    }
+
+    #[test]
+    fn a_folder_that_is_a_file_is_an_error() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let error = Sink::in_folder(file.path()).expect_err("a file is no folder");
+        assert!(error.to_string().contains(&file.path().display().to_string()));
+    }
+}
