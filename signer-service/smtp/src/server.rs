@@ -3,6 +3,7 @@
 //! A session that forwards each command to another server and returns its replies makes a pass-through relay; one
 //! that keeps what it gets makes a mailbox, as [`crate::sink`] does.
 
+mod budget;
 mod connection;
 mod receiver;
 mod request;
@@ -17,6 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
+
+use self::budget::Budget;
 
 pub use crate::envelope::{Body, MailFrom, Parameter, RcptTo};
 pub use crate::reply::Reply;
@@ -95,8 +98,11 @@ impl Peer {
 pub struct Settings {
     /// The name in the greeting: a host name or an address literal.
     pub hostname: String,
-    /// In octets, announced with SIZE. At most so much is held per connection.
+    /// In octets, announced with SIZE.
     pub max_message_size: usize,
+    /// In octets: what all messages together may take that are being received or handled by [`Session::data`].
+    /// A message that finds no room is refused with 452.
+    pub max_memory: usize,
     /// RCPT commands per transaction; RFC 5321 section 4.5.3.1.8 asks for at least 100.
     pub max_recipients: usize,
     /// Further connections are answered 421.
@@ -115,6 +121,7 @@ impl Settings {
         Self {
             hostname: hostname.into(),
             max_message_size: 50 * 1024 * 1024,
+            max_memory: 512 * 1024 * 1024,
             max_recipients: 1000,
             max_connections: 200,
             max_errors: 20,
@@ -237,6 +244,7 @@ impl<S: Service> Server<S> {
             service,
             local_address,
         } = self;
+        let budget = Budget::new(settings.max_memory);
         let slots = Arc::new(Semaphore::new(settings.max_connections));
         let (stop, stopping) = watch::channel(false);
         let mut connections = JoinSet::new();
@@ -265,9 +273,10 @@ impl<S: Service> Server<S> {
             };
             match slots.clone().try_acquire_owned() {
                 Ok(slot) => {
-                    let (settings, service, stopping) = (settings.clone(), service.clone(), stopping.clone());
+                    let (settings, service) = (settings.clone(), service.clone());
+                    let (budget, stopping) = (budget.clone(), stopping.clone());
                     connections.spawn(async move {
-                        serve_tcp(stream, address, &settings, &*service, stopping).await;
+                        serve_tcp(stream, address, &settings, &*service, &budget, stopping).await;
                         drop(slot);
                     });
                 }
@@ -295,13 +304,14 @@ async fn serve_tcp<S: Service>(
     address: SocketAddr,
     settings: &Settings,
     service: &S,
+    budget: &Arc<Budget>,
     stopping: watch::Receiver<bool>,
 ) {
     // Replies are small and the client waits for them.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "cannot switch off Nagle's algorithm");
     }
-    connection::serve(Box::new(stream), address, settings, service, stopping).await;
+    connection::serve(Box::new(stream), address, settings, service, budget, stopping).await;
 }
 
 /// Says 421 without waiting: an empty socket buffer has room for one line, and whoever comes uninvited in great

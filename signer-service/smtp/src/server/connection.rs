@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
+use super::budget::Budget;
 use super::receiver::{DataFault, DataReceiver, Received};
 use super::request::{self, Command};
 use super::{Hello, Peer, Service, Session, Settings};
@@ -23,6 +24,7 @@ pub(super) async fn serve<S: Service>(
     address: SocketAddr,
     settings: &Settings,
     service: &S,
+    budget: &Arc<Budget>,
     stopping: watch::Receiver<bool>,
 ) {
     let mut wire = Wire::new(stream);
@@ -38,6 +40,7 @@ pub(super) async fn serve<S: Service>(
     let mut connection = Connection {
         settings,
         session,
+        budget,
         stopping,
         peer: Peer {
             address,
@@ -71,6 +74,7 @@ pub(super) async fn serve<S: Service>(
 struct Connection<'s, S> {
     settings: &'s Settings,
     session: S,
+    budget: &'s Arc<Budget>,
     stopping: watch::Receiver<bool>,
     peer: Peer,
     greeted: bool,
@@ -357,7 +361,7 @@ impl<S: Session> Connection<'_, S> {
     /// Reads the message and lets the session answer.
     async fn message(&mut self, wire: &mut Wire) -> Result<Next, Talk> {
         let announced = self.transaction.as_ref().and_then(|transaction| transaction.announced);
-        let mut receiver = DataReceiver::new(self.settings.max_message_size, announced);
+        let mut receiver = DataReceiver::new(self.settings.max_message_size, announced, self.budget.reserve_nothing());
         let deadline = Instant::now() + self.settings.timeouts.message;
         let received = loop {
             let (taken, received) = receiver.take(wire.buffered());
@@ -384,6 +388,10 @@ impl<S: Session> Connection<'_, S> {
                 self.transaction = None;
                 self.idle_commands = 0;
                 (self.session.data(message).await, Next::Command)
+            }
+            Received::Refused(DataFault::NoMemory) => {
+                self.abandon().await;
+                (refusal(DataFault::NoMemory, self.settings), Next::Command)
             }
             Received::Refused(fault) => {
                 self.abandon().await;
@@ -449,6 +457,7 @@ fn refusal(fault: DataFault, settings: &Settings) -> Reply {
         DataFault::BareLineFeed => Reply::refused([5, 6, 0], "The message has a line feed without a carriage return"),
         DataFault::Nul => Reply::refused([5, 6, 0], "The message has a NUL octet"),
         DataFault::TooLarge => too_large(settings),
+        DataFault::NoMemory => Reply::new(452, Some([4, 3, 1]), "Too many messages at once, try again later"),
     }
 }
 

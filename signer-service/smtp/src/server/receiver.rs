@@ -5,12 +5,16 @@
 //! with a sender of the attacker's choice, which a signing gateway would then give its label. So one bare CR, bare
 //! LF or NUL refuses the whole message, and reading goes on to the only true end, CRLF "." CRLF.
 
+use super::budget::Reservation;
+
 /// Takes the octets after the 354 reply. See RFC 5321 sections 4.1.1.4 and 4.5.2.
 #[derive(Debug)]
 pub(super) struct DataReceiver {
     state: State,
     message: Vec<u8>,
     max_message_size: usize,
+    /// Covers `message`, and what is made of it, until the receiver is dropped.
+    reservation: Reservation,
     fault: Option<DataFault>,
     discarded: usize,
 }
@@ -31,6 +35,8 @@ pub(super) enum DataFault {
     BareLineFeed,
     Nul,
     TooLarge,
+    /// Not the fault of this message: others take up the memory.
+    NoMemory,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,12 +52,14 @@ enum State {
 
 impl DataReceiver {
     /// `max_message_size` is in octets, counted as in RFC 1870 section 3: CRLFs count, stuffed dots do not.
-    pub(super) fn new(max_message_size: usize, announced: Option<u64>) -> Self {
-        let expected = announced.and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
+    pub(super) fn new(max_message_size: usize, announced: Option<u64>, mut reservation: Reservation) -> Self {
+        let announced = announced.and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
+        let expected = announced.min(max_message_size).min(MAX_EXPECTED_OCTETS);
         Self {
             state: State::LineStart,
-            message: Vec::with_capacity(expected.min(max_message_size).min(MAX_RESERVED_OCTETS)),
+            message: Vec::with_capacity(if reservation.cover(expected) { expected } else { 0 }),
             max_message_size,
+            reservation,
             fault: None,
             discarded: 0,
         }
@@ -119,6 +127,8 @@ impl DataReceiver {
             self.discarded = self.discarded.saturating_add(octets.len());
         } else if self.message.len() + octets.len() > self.max_message_size {
             self.refuse(DataFault::TooLarge);
+        } else if !self.reservation.cover(self.message.len() + octets.len()) {
+            self.refuse(DataFault::NoMemory);
         } else {
             self.message.extend_from_slice(octets);
         }
@@ -126,24 +136,26 @@ impl DataReceiver {
 
     fn refuse(&mut self, fault: DataFault) {
         self.fault.get_or_insert(fault);
-        // Refused faults count too, or a stream of nothing but line feeds would never end.
+        // Faults count too, or a stream of nothing but line feeds would never end.
         self.discarded = self.discarded.saturating_add(1);
         self.message = Vec::new();
+        self.reservation.release();
     }
 }
 
 /// Never reserve more than this on the word of the client.
-const MAX_RESERVED_OCTETS: usize = 1024 * 1024;
+const MAX_EXPECTED_OCTETS: usize = 1024 * 1024;
 /// A refused message may go on for as long again as a good one, and at least so long.
 const MIN_PATIENCE_OCTETS: usize = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use super::super::budget::Budget;
     use super::*;
     use proptest::prelude::*;
 
     fn receive_in_pieces(input: &[u8], limit: usize, piece: usize) -> (Option<Received>, usize) {
-        let mut receiver = DataReceiver::new(limit, None);
+        let mut receiver = DataReceiver::new(limit, None, Budget::new(1 << 20).reserve_nothing());
         let mut taken = 0;
         for piece in input.chunks(piece) {
             let (count, received) = receiver.take(piece);
@@ -244,6 +256,14 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_finds_no_memory_is_refused() {
+        let budget = Budget::new(0);
+        let mut receiver = DataReceiver::new(1000, Some(1000), budget.reserve_nothing());
+        let (_, received) = receiver.take(b"x\r\n.\r\n");
+        assert_eq!(received, Some(Received::Refused(DataFault::NoMemory)));
+    }
+
+    #[test]
     fn a_message_that_never_ends_is_given_up_and_never_kept() {
         for input in [
             vec![b'x'; 4_000_000],
@@ -251,7 +271,7 @@ mod tests {
             vec![0; 4_000_000],
             vec![b'\r'; 4_000_000],
         ] {
-            let mut receiver = DataReceiver::new(1000, Some(u64::MAX));
+            let mut receiver = DataReceiver::new(1000, Some(u64::MAX), Budget::new(1 << 20).reserve_nothing());
             let mut endless = false;
             for piece in input.chunks(1 << 14) {
                 endless = matches!(receiver.take(piece), (_, Some(Received::Endless(_))));

@@ -22,9 +22,10 @@ impl Talk {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let (stop, stopping) = watch::channel(false);
         let service = recorder.clone();
+        let budget = Budget::new(settings.max_memory);
         let server = tokio::spawn(async move {
             let address = SocketAddr::from(([192, 0, 2, 1], 1025));
-            connection::serve(Box::new(theirs), address, &settings, &service, stopping).await;
+            connection::serve(Box::new(theirs), address, &settings, &service, &budget, stopping).await;
         });
         Self {
             stream: BufReader::new(Box::new(ours)),
@@ -349,6 +350,22 @@ async fn a_message_without_end_is_cut_off() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_memory_a_message_is_put_off() {
+    let mut talk = Talk::with(Settings {
+        max_memory: 0,
+        max_errors: 0,
+        ..settings()
+    })
+    .await;
+    talk.check("MAIL FROM:<a@a.test> SIZE=50", "250 ").await;
+    talk.check("RCPT TO:<b@b.test>", "250 ").await;
+    talk.check("DATA", "354 ").await;
+    talk.check("x\r\n.", "452 4.3.1").await;
+    talk.check("NOOP", "250 ").await;
+    assert_eq!(talk.calls(), ["mail a@a.test", "rcpt b@b.test", "reset"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn lines_have_a_limit_and_one_kind_of_end() {
     let mut talk = Talk::new().await;
     talk.check(&format!("NOOP {}", "x".repeat(2041)), "250 2.0.0").await;
@@ -479,7 +496,15 @@ async fn a_client_that_takes_no_replies_is_dropped() {
     let start = Instant::now();
     let serving = tokio::spawn(async move {
         let address = SocketAddr::from(([192, 0, 2, 1], 1025));
-        connection::serve(Box::new(theirs), address, &settings(), &recorder, stopping).await;
+        connection::serve(
+            Box::new(theirs),
+            address,
+            &settings(),
+            &recorder,
+            &Budget::new(0),
+            stopping,
+        )
+        .await;
     });
     ours.write_all(b"EHLO client.test")
         .await
