@@ -215,6 +215,24 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    identities (id) {
+        id -> Text,
+        mailbox -> Text,
+        key_id -> Text,
+        state -> Text,
+        certificate_request -> Binary,
+        problem -> Nullable<Text>,
+        tier -> Nullable<Text>,
+        serial -> Nullable<Text>,
+        chain_pem -> Nullable<Text>,
+        not_before -> Nullable<BigInt>,
+        not_after -> Nullable<BigInt>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
 diesel::joinable!(principals -> accounts (account_id));
 diesel::joinable!(api_tokens -> principals (principal_id));
 diesel::joinable!(cases -> accounts (account_id));
