@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -127,11 +128,10 @@ impl KeyStore for SoftwareKeyStore {
     }
 
     fn remove(&self, id: &KeyId) -> Result<(), KeyError> {
-        let path = self.path(id);
-        if !path.exists() {
-            return Err(self.not_found(id));
-        }
-        private_file::erase(&path)?;
+        private_file::erase(&self.path(id)).map_err(|error| match error {
+            KeyError::File { source, .. } if source.kind() == ErrorKind::NotFound => self.not_found(id),
+            other => other,
+        })?;
         // A crash while the key was written may have left a copy under a name that nobody else would clean up.
         let unfinished = private_file::unfinished_prefix(&file_name(id));
         for name in self.file_names()? {
