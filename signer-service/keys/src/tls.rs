@@ -77,7 +77,7 @@ impl TlsIdentity {
     ///
     /// The files are `tls.sealed`, which holds certificate and key, and `tls.pem`, a copy of the certificate for
     /// clients to trust. A new identity is valid for ten years, since clients that trust it have to be told when it
-    /// changes.
+    /// changes. One process at a time may use a folder like this.
     pub fn self_made_in(folder: &Path, sealing_key: &SealingKey, names: &[String], now: i64) -> Result<Self, KeyError> {
         let path = folder.join(SEALED_FILE);
         let place = path.display().to_string();
@@ -142,15 +142,16 @@ impl fmt::Debug for TlsIdentity {
     }
 }
 
-/// Whose certificates a client accepts. Certificates to trust are given in PEM, one or more.
+/// Whose certificates a client accepts. Certificates to trust are given in PEM, one or more; the text around them may be
+/// in any encoding.
 #[derive(Clone, Copy, Debug)]
 pub enum Trust<'a> {
     /// What this system trusts (or the file in the environment variable `SSL_CERT_FILE`).
     System,
     /// These certificates and nothing else.
-    Only(&'a str),
+    Only(&'a [u8]),
     /// What this system trusts, and these certificates.
-    SystemAnd(&'a str),
+    SystemAnd(&'a [u8]),
 }
 
 /// For a client that shows no certificate of its own: TLS 1.2 and 1.3, no ALPN.
@@ -167,7 +168,7 @@ pub fn client_config(trust: Trust<'_>) -> Result<Arc<ClientConfig>, KeyError> {
     }
     if let Trust::Only(text) | Trust::SystemAnd(text) = trust {
         let place = || "the text with certificates to trust".into();
-        for (index, certificate) in certificates(text.as_bytes(), place)?.into_iter().enumerate() {
+        for (index, certificate) in certificates(text, place)?.into_iter().enumerate() {
             roots.add(certificate).map_err(|source| KeyError::UnusableTrustAnchor {
                 position: index + 1,
                 source,

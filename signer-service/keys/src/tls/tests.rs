@@ -62,13 +62,13 @@ fn converse(client: Arc<ClientConfig>, server: Arc<ServerConfig>, name: &str) ->
 }
 
 fn check_talk(identity: &TlsIdentity, trusted: &str, name: &str) {
-    let client = client_config(Trust::Only(trusted)).unwrap();
+    let client = client_config(Trust::Only(trusted.as_bytes())).unwrap();
     let heard = converse(client, identity.server_config(), name).unwrap();
     assert_eq!(heard, b"hello");
 }
 
 fn check_no_talk(identity: &TlsIdentity, trusted: &str, name: &str, expected: &str) {
-    let client = client_config(Trust::Only(trusted)).unwrap();
+    let client = client_config(Trust::Only(trusted.as_bytes())).unwrap();
     let refusal = converse(client, identity.server_config(), name).unwrap_err();
     assert!(format!("{refusal:?}").contains(expected), "{refusal:?}");
 }
@@ -419,7 +419,6 @@ mod pem_files {
         let good = certificate_for(&*testing::p256());
         files.put_certificate(&good.as_bytes()[..good.len() / 2]);
         files.check_refused(&files.certificate(), "is not valid PEM");
-        files.put_certificate(good.replacen("MII", "M!I", 1).as_bytes());
         files.put_certificate(good.replacen('\n', "\n!!!!", 1).as_bytes());
         files.check_refused(&files.certificate(), "is not valid PEM");
     }
@@ -436,6 +435,33 @@ mod pem_files {
         ] {
             files.put_key(&content);
             files.check_refused(&files.key(), "contains no private key");
+        }
+    }
+
+    #[test]
+    fn invariant_12_no_error_shows_a_piece_of_the_key() {
+        let files = Files::new();
+        let good = String::from_utf8(p256().private_key_to_pem_pkcs8().unwrap()).unwrap();
+        let secret: String = good.lines().filter(|line| !line.starts_with('-')).collect();
+        let broken = [
+            good.replacen('M', "!", 1),
+            good.replace("-----END", "-----BEGIN"),
+            good.replace("END PRIVATE KEY", "END"),
+            good.replacen("KEY-----\n", "KEY-----\nAAAA\n", 1),
+            good.replace('\n', ""),
+        ];
+        for content in broken {
+            files.put_key(content.as_bytes());
+            let mut shown = String::new();
+            let refusal = files.open().unwrap_err();
+            let mut error: Option<&dyn Error> = Some(&refusal);
+            while let Some(cause) = error {
+                shown += &format!("{cause} {cause:?} ");
+                error = cause.source();
+            }
+            for start in 0..secret.len() - 8 {
+                assert!(!shown.contains(&secret[start..start + 8]), "{shown}");
+            }
         }
     }
 
@@ -524,7 +550,7 @@ mod clients {
                 .unwrap(),
         );
         for text in ["", "hello", &key.unwrap()] {
-            let refusal = client_config(Trust::Only(text)).unwrap_err();
+            let refusal = client_config(Trust::Only(text.as_bytes())).unwrap_err();
             assert!(matches!(refusal, KeyError::PemWithout { .. }), "{refusal}");
         }
     }
@@ -533,11 +559,21 @@ mod clients {
     fn a_certificate_that_is_none_is_refused_with_its_number() {
         let good = identity().certificate_pem();
         let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        let refusal = client_config(Trust::Only(&format!("{good}{garbage}"))).unwrap_err();
+        let refusal = client_config(Trust::Only(format!("{good}{garbage}").as_bytes())).unwrap_err();
         assert!(refusal.to_string().starts_with("certificate number 2 "), "{refusal}");
         let cut = &good[..good.len() / 2];
-        let refusal = client_config(Trust::Only(cut)).unwrap_err();
+        let refusal = client_config(Trust::Only(cut.as_bytes())).unwrap_err();
         assert!(matches!(refusal, KeyError::InvalidPem { .. }), "{refusal}");
+    }
+
+    /// Bundles of certificates often have comments in Latin-1.
+    #[test]
+    fn text_around_the_certificates_may_be_in_any_encoding() {
+        let identity = identity();
+        let bundle = [b"M\xfcller CA\n", identity.certificate_pem().as_bytes()].concat();
+        let client = client_config(Trust::Only(&bundle)).unwrap();
+        let heard = converse(client, identity.server_config(), "localhost").unwrap();
+        assert_eq!(heard, b"hello");
     }
 
     #[test]
@@ -558,7 +594,7 @@ mod clients {
                 let refusal = converse(client, identity.server_config(), name).unwrap_err();
                 assert!(format!("{refusal:?}").contains("UnknownIssuer"), "{refusal}");
                 let pem = identity.certificate_pem();
-                let client = client_config(Trust::SystemAnd(&pem)).unwrap();
+                let client = client_config(Trust::SystemAnd(pem.as_bytes())).unwrap();
                 let heard = converse(client, identity.server_config(), name).unwrap();
                 assert_eq!(heard, b"hello");
             }
