@@ -1,7 +1,9 @@
 //! Sends mail to a next hop, and tells what it said of every recipient.
 
 mod capabilities;
+mod delivery;
 mod error;
+mod message;
 
 use std::future::Future;
 use std::io;
@@ -16,11 +18,15 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 pub use self::capabilities::Capabilities;
+pub use self::delivery::Delivery;
 pub use self::error::{ClientError, Phase};
 pub use crate::envelope::{Body, MailFrom, Parameter, RcptTo};
 pub use crate::reply::Reply;
 pub use crate::tls::TlsInfo;
 
+pub(crate) use self::message::stuff;
+
+use self::message::{not_canonical, octets};
 use crate::address;
 use crate::reply::{ReplyFault, ReplyParser};
 use crate::tls::danger_without_authentication;
@@ -89,28 +95,6 @@ pub struct Connection {
     usable: bool,
     /// Whether the open transaction was begun with SMTPUTF8.
     smtputf8: bool,
-}
-
-/// What became of a message, from [`Connection::send`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delivery {
-    /// The reply to MAIL. If it is negative, no recipient was asked.
-    pub mail: Reply,
-    /// The replies to RCPT, in the order of the recipients; empty if MAIL was refused.
-    pub recipients: Vec<Reply>,
-    /// The reply to the message, or to DATA when that was refused; `None` if no recipient was accepted.
-    pub message: Option<Reply>,
-}
-
-impl Delivery {
-    /// The reply that decided on the recipient with this index: positive means the next hop has taken charge.
-    pub fn outcome(&self, recipient: usize) -> &Reply {
-        match (self.recipients.get(recipient), &self.message) {
-            (Some(reply), Some(message)) if reply.is_positive() => message,
-            (Some(reply), _) => reply,
-            (None, _) => &self.mail,
-        }
-    }
 }
 
 impl Connection {
@@ -253,125 +237,6 @@ impl Connection {
         within(Phase::Quit, self.timeouts.quit, self.wire.close()).await
     }
 
-    /// Sends one message to all recipients at once: in groups of commands where the server offers PIPELINING
-    /// (RFC 2920), one by one otherwise. BODY and SIZE are derived from the message, SMTPUTF8 from the addresses if
-    /// it is not set. A recipient who is refused is no obstacle to the others. Nothing is sent when the message
-    /// cannot go to this server at all.
-    pub async fn send(
-        &mut self,
-        from: &MailFrom,
-        recipients: &[RcptTo],
-        message: &[u8],
-    ) -> Result<Delivery, ClientError> {
-        self.check_message(message)?;
-        let needs_utf8 = |address: &str| !address.is_ascii();
-        let mut from = from.clone();
-        from.size = Some(octets(message));
-        from.body = if message.is_ascii() {
-            Body::SevenBit
-        } else {
-            Body::EightBitMime
-        };
-        from.smtputf8 |= recipients.iter().any(|to| needs_utf8(&to.address));
-        let mail = self.mail_command(&from)?;
-        let rcpts = recipients
-            .iter()
-            .map(|to| self.rcpt_command(to))
-            .collect::<Result<Vec<_>, _>>()?;
-
-        let mut delivery = match self.capabilities.offers("PIPELINING") {
-            true => self.envelope_in_groups(&mail, &rcpts).await?,
-            false => self.envelope_step_by_step(&mail, &rcpts).await?,
-        };
-        let accepted = delivery.recipients.iter().any(Reply::is_positive);
-        match delivery.message.take() {
-            Some(reply) if reply.is_intermediate() && accepted => {
-                delivery.message = Some(self.message(message).await?);
-            }
-            // RFC 2920 section 3.1: a server may want a message for nobody; it gets an empty one, and whatever it
-            // says of that is meant for nobody.
-            Some(reply) if reply.is_intermediate() => drop(self.message(b"").await?),
-            Some(reply) if accepted => delivery.message = Some(self.expect_final(Phase::Data, reply)?),
-            Some(_) | None => {}
-        }
-        // After a refusal of DATA, or without DATA, the transaction is still open.
-        if delivery.mail.is_positive() && !delivery.message.as_ref().is_some_and(Reply::is_positive) && self.usable {
-            self.reset().await?;
-        }
-        Ok(delivery)
-    }
-
-    async fn envelope_step_by_step(&mut self, mail: &str, rcpts: &[String]) -> Result<Delivery, ClientError> {
-        let mail = self.command(mail, Phase::Mail, self.timeouts.command).await?;
-        let mut delivery = Delivery {
-            mail,
-            recipients: Vec::new(),
-            message: None,
-        };
-        if !delivery.mail.is_positive() {
-            return Ok(delivery);
-        }
-        for rcpt in rcpts {
-            delivery
-                .recipients
-                .push(self.command(rcpt, Phase::Rcpt, self.timeouts.command).await?);
-        }
-        if delivery.recipients.iter().any(Reply::is_positive) {
-            delivery.message = Some(self.command("DATA", Phase::Data, self.timeouts.data_start).await?);
-        }
-        Ok(delivery)
-    }
-
-    /// MAIL with the first recipients, more recipients, and DATA with the last. Replies are read after every group,
-    /// since a server that cannot get rid of its replies stops reading (RFC 2920 section 3.1).
-    async fn envelope_in_groups(&mut self, mail: &str, rcpts: &[String]) -> Result<Delivery, ClientError> {
-        let mut groups = rcpts.chunks(GROUP).peekable();
-        let mut group = groups.next().unwrap_or_default();
-        let mut mail_reply = None;
-        let mut recipients = Vec::with_capacity(rcpts.len());
-        loop {
-            let is_last = groups.peek().is_none();
-            if mail_reply.is_none() {
-                self.queue(mail);
-            }
-            for rcpt in group {
-                self.queue(rcpt);
-            }
-            if is_last {
-                self.queue("DATA");
-            }
-            self.flush(Phase::Rcpt).await?;
-            let mail = match &mail_reply {
-                Some(reply) => reply,
-                None => mail_reply.insert(self.reply(Phase::Mail, self.timeouts.command).await?),
-            };
-            let mail_accepted = mail.is_positive();
-            for _ in group {
-                let reply = self.reply(Phase::Rcpt, self.timeouts.command).await?;
-                // Without a sender these are only complaints about the order of commands.
-                if mail_accepted {
-                    recipients.push(reply);
-                }
-            }
-            let message = match is_last {
-                true => Some(self.reply(Phase::Data, self.timeouts.data_start).await?),
-                false => None,
-            };
-            match groups.next() {
-                Some(next) if mail_accepted => group = next,
-                _ => {
-                    // `mail_reply` was set in the first turn of the loop; taking its clone keeps the borrow short.
-                    let mail = mail.clone();
-                    return Ok(Delivery {
-                        mail,
-                        recipients,
-                        message,
-                    });
-                }
-            }
-        }
-    }
-
     fn mail_command(&mut self, from: &MailFrom) -> Result<String, ClientError> {
         if !from.address.is_empty() {
             check_address(&from.address)?;
@@ -440,7 +305,7 @@ impl Connection {
     async fn message(&mut self, message: &[u8]) -> Result<Reply, ClientError> {
         let mut line_start = true;
         for piece in message.chunks(PIECE) {
-            line_start = stuff_from(piece, line_start, &mut self.wire.output);
+            line_start = stuff(piece, line_start, &mut self.wire.output);
             if let Err(error) = self.flush_within(Phase::Message, self.timeouts.data_block).await {
                 return self.last_words(error).await;
             }
@@ -645,46 +510,6 @@ fn check_address(address: &str) -> Result<(), ClientError> {
     })
 }
 
-fn octets(message: &[u8]) -> u64 {
-    u64::try_from(message.len()).unwrap_or(u64::MAX)
-}
-
-/// The offset of the first NUL, bare CR or bare LF.
-fn not_canonical(message: &[u8]) -> Option<usize> {
-    let mut previous = 0;
-    for (offset, &byte) in message.iter().enumerate() {
-        match (previous, byte) {
-            (b'\r', b'\n') => {}
-            (b'\r', _) => return Some(offset - 1),
-            (_, b'\n') if offset == 0 || previous != b'\r' => return Some(offset),
-            (_, 0) => return Some(offset),
-            _ => {}
-        }
-        previous = byte;
-    }
-    (previous == b'\r').then(|| message.len() - 1)
-}
-
-/// Doubles the dot at the start of every line; line ends are CRLF. See RFC 5321 section 4.5.2.
-#[cfg(test)]
-pub(crate) fn stuff(message: &[u8], output: &mut Vec<u8>) {
-    stuff_from(message, true, output);
-}
-
-/// The same for a piece of a message: told and telling whether the next octet is the first of a line.
-fn stuff_from(piece: &[u8], mut line_start: bool, output: &mut Vec<u8>) -> bool {
-    for line in piece.split_inclusive(|byte| *byte == b'\n') {
-        if line_start && line.starts_with(b".") {
-            output.push(b'.');
-        }
-        output.extend_from_slice(line);
-        line_start = line.ends_with(b"\n");
-    }
-    line_start
-}
-
-/// Recipients per group of pipelined commands: their replies, of 512 octets at most, fit into any socket buffer.
-const GROUP: usize = 50;
 /// Octets of a message that are sent in one go.
 const PIECE: usize = 64 * 1024;
 /// RFC 5321 section 4.5.3.1.5 has 512; some servers put URLs into their refusals.

@@ -297,7 +297,7 @@ mod tests {
         ) {
             let message: Vec<u8> = lines.iter().flat_map(|line| [line.as_bytes(), b"\r\n"].concat()).collect();
             let mut wire = Vec::new();
-            crate::client::stuff(&message, &mut wire);
+            crate::client::stuff(&message, true, &mut wire);
             wire.extend_from_slice(b".\r\n");
             let (received, taken) = receive_in_pieces(&wire, 10_000, piece);
             prop_assert_eq!(received, Some(Received::Message(message)));
