@@ -1,1 +1,39 @@
 //! Raw message bytes, trust anchors and a point in time in; a verdict out.
+//!
+//! This crate does no I/O, never asks the time and never fetches anything: what is needed is handed in, and the same
+//! input gives the same [`Verdict`]. What it does not understand it refuses; it never guesses.
+//!
+//! ```
+//! use policies::time::Timestamp;
+//! use verifier::{Material, Policy, Status, TrustStore, verify};
+//!
+//! let at = Timestamp::from_unix(1_795_305_600);
+//! let verdict = verify(b"From: alice@example.org\r\n\r\nHi", &TrustStore::new(), &Material::default(), at, &Policy::default());
+//! assert_eq!(verdict.status(), Status::NotSigned);
+//! ```
+#![forbid(unsafe_code)]
+#![warn(missing_docs, clippy::as_conversions)]
+
+mod asn1;
+mod certificate;
+mod content_type;
+mod crypto;
+mod distinguished_name;
+mod extensions;
+mod finding;
+pub mod header;
+mod message;
+mod name;
+pub mod path;
+mod revocation;
+mod signed_data;
+mod tier;
+mod trust;
+mod verdict;
+mod verify;
+
+pub use crate::finding::{Finding, Problem, Severity};
+pub use crate::revocation::RevocationStatus;
+pub use crate::trust::{AnchorProblem, TrustStore, Vouches};
+pub use crate::verdict::{Identity, Integrity, PathFact, Signer, Status, Verdict};
+pub use crate::verify::{Material, Policy, UnsettledRevocation, verify};

@@ -1,0 +1,168 @@
+//! Whom the embedder trusts, and with what.
+
+use thiserror::Error;
+
+use crate::certificate::Certificate;
+use crate::crypto::UnacceptableAlgorithm;
+use crate::distinguished_name::DistinguishedName;
+use crate::extensions::KEY_CERT_SIGN;
+use crate::finding::Problem;
+
+/// What an anchor's certificates are believed about.
+///
+/// There is no default: a root in some trust store says that connections or signatures work, not that somebody there
+/// has checked who people are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Vouches {
+    /// Identities: its certificates may carry a tier.
+    Tiers,
+    /// Only that an address owns a key: signatures verify, no tier is shown.
+    SignaturesOnly,
+}
+
+/// The trust anchors.
+#[derive(Debug, Clone, Default)]
+pub struct TrustStore {
+    anchors: Vec<Anchor>,
+}
+
+/// Why a certificate cannot be a trust anchor.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AnchorProblem {
+    /// The PEM armour is damaged, or holds no certificate.
+    #[error("the trust anchor is not a PEM certificate")]
+    NotPem,
+    /// It is not a certificate.
+    #[error("the trust anchor cannot be read")]
+    Unreadable(#[source] Problem),
+    /// Not an authority that may sign certificates (RFC 5280 sections 4.2.1.3 and 4.2.1.9).
+    #[error("the certificate of {subject} is not that of an authority; give the root, not the signer")]
+    NotAnAuthority {
+        /// Common name, organization or serial number.
+        subject: String,
+    },
+    /// A key that is not on the list.
+    #[error("the key of {subject} is not accepted: {reason}")]
+    Key {
+        /// Common name, organization or serial number.
+        subject: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl TrustStore {
+    /// Trusts nobody.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one DER certificate, or all certificates of a PEM text.
+    ///
+    /// # Errors
+    ///
+    /// [`AnchorProblem`] if any of them cannot anchor a path.
+    pub fn add(mut self, anchor: &[u8], vouches: Vouches) -> Result<Self, AnchorProblem> {
+        match str::from_utf8(anchor) {
+            Ok(text) if text.contains(PEM_BEGIN) => {
+                for block in text.split(PEM_BEGIN).skip(1) {
+                    let (_, raw) = der::pem::decode_vec(format!("{PEM_BEGIN}{}", upto_end(block)).as_bytes())
+                        .map_err(|_| AnchorProblem::NotPem)?;
+                    self.anchors.push(Anchor::new(raw, vouches)?);
+                }
+            }
+            _ => self.anchors.push(Anchor::new(anchor.to_vec(), vouches)?),
+        }
+        Ok(self)
+    }
+
+    /// How many anchors there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.anchors.len()
+    }
+
+    /// Whether nobody is trusted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.anchors.is_empty()
+    }
+
+    pub(crate) fn named(&self, name: &DistinguishedName) -> impl Iterator<Item = &Anchor> {
+        self.anchors.iter().filter(move |anchor| anchor.subject == *name)
+    }
+
+    pub(crate) fn contains(&self, raw: &[u8]) -> bool {
+        self.anchors.iter().any(|anchor| anchor.raw == raw)
+    }
+}
+
+/// One anchor; that it can be read and is an authority was checked when it was added.
+#[derive(Debug, Clone)]
+pub(crate) struct Anchor {
+    raw: Vec<u8>,
+    subject: DistinguishedName,
+    vouches: Vouches,
+}
+
+impl Anchor {
+    fn new(raw: Vec<u8>, vouches: Vouches) -> Result<Self, AnchorProblem> {
+        let certificate = Certificate::read(&raw).map_err(AnchorProblem::Unreadable)?;
+        let is_authority = certificate
+            .extensions
+            .basic_constraints
+            .is_some_and(|constraints| constraints.is_authority);
+        if !is_authority || !certificate.extensions.allows(KEY_CERT_SIGN) || certificate.subject.is_empty() {
+            return Err(AnchorProblem::NotAnAuthority {
+                subject: certificate.describe(),
+            });
+        }
+        certificate
+            .public_key()
+            .map_err(|problem: UnacceptableAlgorithm| AnchorProblem::Key {
+                subject: certificate.describe(),
+                reason: problem.to_string(),
+            })?;
+        let subject = certificate.subject.clone();
+        Ok(Self { raw, subject, vouches })
+    }
+
+    pub(crate) fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    pub(crate) fn vouches(&self) -> Vouches {
+        self.vouches
+    }
+}
+
+fn upto_end(block: &str) -> &str {
+    block
+        .find(PEM_END)
+        .and_then(|start| block.get(..start + PEM_END.len()))
+        .unwrap_or(block)
+}
+
+const PEM_BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+const PEM_END: &str = "-----END CERTIFICATE-----";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_authority_cannot_anchor() {
+        assert!(matches!(
+            TrustStore::new().add(b"junk", Vouches::Tiers),
+            Err(AnchorProblem::Unreadable(_))
+        ));
+        let torn = format!("{PEM_BEGIN}\nMIIB\n");
+        assert_eq!(
+            TrustStore::new().add(torn.as_bytes(), Vouches::Tiers).map(|_| ()),
+            Err(AnchorProblem::NotPem)
+        );
+        assert!(TrustStore::new().is_empty());
+    }
+}
