@@ -149,10 +149,8 @@ impl Sink {
         let search = async {
             let mut looked_at = 0;
             loop {
-                // Asked to be woken before looking, so that a message that comes in between is not missed.
+                // Made before looking: it is woken by every message from now on, also before it is awaited.
                 let arrived = self.shared.arrived.notified();
-                tokio::pin!(arrived);
-                arrived.as_mut().enable();
                 let messages = self.messages();
                 if let Some(message) = messages.iter().skip(looked_at).find(|message| wanted(message)) {
                     return message.clone();
