@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use keys::KeyStore;
@@ -31,6 +32,8 @@ pub struct App {
     pub(crate) issuers: Issuers,
     pub(crate) audit_key: AuditKey,
     pub(crate) observer: Arc<dyn IssuanceObserver>,
+    /// Where the API really listens, once it does.
+    pub(crate) listening_at: OnceLock<SocketAddr>,
 }
 
 /// What differs between production and a test.
@@ -41,6 +44,8 @@ pub struct AppParts {
     pub observer: Arc<dyn IssuanceObserver>,
     /// Replaces the mailer that the configuration asks for.
     pub mail: Option<Mailer>,
+    /// Replaces the software keys in the data folder.
+    pub keys: Option<Arc<dyn KeyStore>>,
 }
 
 impl AppParts {
@@ -52,13 +57,16 @@ impl AppParts {
             rng: Box::new(UnwrapErr(rand::rngs::SysRng)),
             observer: Arc::new(TracingObserver),
             mail: None,
+            keys: None,
         }
     }
 }
 
 impl App {
-    /// Opens an initialized data folder: configuration, database (with pending migrations), keys and issuers;
-    /// then finishes or abandons what an earlier process left half done (see [`crate::jobs::recover`]).
+    /// Opens an initialized data folder: configuration, database (with pending migrations), keys and issuers.
+    ///
+    /// What an earlier process left half done is finished by [`crate::jobs::run`], not here: commands open the same
+    /// folder while a server is at work.
     pub async fn open(folder: &Path, parts: AppParts) -> Result<Arc<Self>, Error> {
         Self::with_config(Config::load(folder)?, parts).await
     }
@@ -67,12 +75,19 @@ impl App {
     pub async fn with_config(config: Config, parts: AppParts) -> Result<Arc<Self>, Error> {
         let sealing = SealingKey::open_file(&config.keys.sealing_key).map_err(Error::Sealing)?;
         let sealing = Arc::new(sealing);
-        let keys = SoftwareKeyStore::open(&config.keys.folder, Arc::clone(&sealing));
         // The store goes on to whoever may use one of its keys, and is not kept here.
-        let keys: Arc<dyn KeyStore> = Arc::new(keys.map_err(|source| Error::Key {
-            key: config.keys.folder.display().to_string(),
-            source,
-        })?);
+        let keys: Arc<dyn KeyStore> = match parts.keys {
+            Some(keys) => keys,
+            None => match SoftwareKeyStore::open(&config.keys.folder, Arc::clone(&sealing)) {
+                Ok(keys) => Arc::new(keys),
+                Err(source) => {
+                    return Err(Error::Key {
+                        key: config.keys.folder.display().to_string(),
+                        source,
+                    });
+                }
+            },
+        };
         let db = Pool::open(&config.database)?;
         let mail = match parts.mail {
             Some(mail) => mail,
@@ -80,7 +95,7 @@ impl App {
         };
         let audit_key = AuditKey::open(&*keys)?;
         let issuers = Issuers::open(&db, keys).await?;
-        let app = Arc::new(Self {
+        Ok(Arc::new(Self {
             db,
             audit_key,
             sealing,
@@ -90,9 +105,8 @@ impl App {
             config,
             issuers,
             observer: parts.observer,
-        });
-        crate::jobs::recover(&app).await?;
-        Ok(app)
+            listening_at: OnceLock::new(),
+        }))
     }
 
     /// The present second. Read it once per request and pass it on.
@@ -103,6 +117,15 @@ impl App {
     /// What the operator configured.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What links to the API begin with, without a slash at the end.
+    pub fn api_url(&self) -> String {
+        match (&self.config.api_url, self.listening_at.get()) {
+            (Some(url), _) => url.as_ref().to_owned(),
+            (None, Some(address)) => format!("https://{address}"),
+            (None, None) => format!("https://{}", self.config.listen),
+        }
     }
 
     /// The issuers whose certificates and CRLs are published.

@@ -6,6 +6,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use policies::issuance::Locations;
+use policies::url::{HttpUrl, InvalidUrl};
 use serde::Deserialize;
 
 use crate::error::Error;
@@ -21,6 +23,8 @@ pub struct Config {
     pub database: String,
     /// Where the API listens (HTTPS). Port 0 lets the system choose.
     pub listen: SocketAddr,
+    /// What links in mails begin with: how people reach `listen`. Derived from it when absent.
+    pub api_url: Option<ApiUrl>,
     /// Where CRLs and certificates are published (plain HTTP, since BR 7.1.2.3 b and c want `http` URLs).
     pub public_listen: SocketAddr,
     /// What is written into certificates; `http://…` without a slash at the end.
@@ -86,6 +90,7 @@ impl Config {
             name: file.name,
             database,
             listen: file.listen,
+            api_url: file.api_url.as_deref().map(ApiUrl::parse).transpose()?,
             public_listen: file.public_listen,
             public_url: PublicUrl::parse(&file.public_url)?,
             tls: file.tls.map(|tls| TlsFiles {
@@ -109,56 +114,86 @@ impl Config {
     }
 }
 
-/// `http://host[:port][/path]`, as it goes into certificates (BR 7.1.2.3 b, c).
+/// `https://host[:port][/path]`, as it goes into mails.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicUrl(String);
+pub struct ApiUrl(String);
 
-impl PublicUrl {
-    /// Plain `http`, a host, no query, fragment or user, at most 200 octets.
+impl ApiUrl {
+    /// Plain `https`, a host, no query, fragment or user, at most 200 octets.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let refuse = |why: &str| {
-            Err(format!(
-                "public_url {text:?} {why}; write it like \"http://pki.example.com\" (BR 7.1.2.3 wants http)"
-            ))
-        };
-        let Some(rest) = text.strip_prefix("http://") else {
-            return refuse("does not begin with http://");
-        };
-        let rest = rest.trim_end_matches('/');
-        if rest.is_empty() || rest.starts_with('/') || rest.starts_with(':') {
-            return refuse("has no host");
+        let rest = text.strip_prefix("https://").map(|rest| rest.trim_end_matches('/'));
+        let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b".-_~:/[]".contains(&octet);
+        match rest {
+            Some(rest)
+                if !rest.is_empty()
+                    && !rest.starts_with([':', '/'])
+                    && rest.bytes().all(allowed)
+                    && text.len() <= 200 =>
+            {
+                Ok(Self(format!("https://{rest}")))
+            }
+            _ => Err(format!("api_url {text:?} is not usable; write it like \"https://ca.example.com:8440\"")),
         }
-        let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b".-_~:/[]%".contains(&octet);
-        if !rest.bytes().all(allowed) {
-            return refuse("has a character that is not allowed in it");
-        }
-        // Two hundred octets leave room for `/crl/{issuer}.crl` in the 255 that some clients accept.
-        if text.len() > 200 {
-            return refuse("is longer than 200 octets");
-        }
-        Ok(Self(format!("http://{rest}")))
     }
 
-    /// Where the CRL of an issuer is published.
-    pub fn crl(&self, issuer_id: &str) -> String {
-        format!("{}/crl/{issuer_id}.crl", self.0)
-    }
-
-    /// Where the certificate of an issuer is published.
-    pub fn certificate(&self, issuer_id: &str) -> String {
-        format!("{}/ca/{issuer_id}.cer", self.0)
+    /// The host alone, as it has to stand in the TLS certificate.
+    pub fn host(&self) -> &str {
+        let rest = self.0.strip_prefix("https://").unwrap_or(&self.0);
+        let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
+        match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, _)) => address,
+            None => authority.split_once(':').map_or(authority, |(host, _)| host),
+        }
     }
 }
 
-impl AsRef<str> for PublicUrl {
+impl AsRef<str> for ApiUrl {
     fn as_ref(&self) -> &str {
         &self.0
     }
 }
 
+/// `http://host[:port][/path]`, as it goes into certificates (BR 7.1.2.3 b, c).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl(HttpUrl);
+
+impl PublicUrl {
+    /// Plain `http` and a host, without query or fragment, at most 200 octets.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let refuse = |why: &dyn fmt::Display| {
+            format!("public_url {text:?} is not usable: {why}; write it like \"http://pki.example.com\"")
+        };
+        // Two hundred octets leave room for `/crl/issuing.crl` in the 255 that some clients accept.
+        if text.len() > 200 {
+            return Err(refuse(&"it is longer than 200 octets"));
+        }
+        let url = HttpUrl::parse(text.trim_end_matches('/')).map_err(|error| refuse(&error))?;
+        let this = Self(url);
+        // What can be extended here can be extended for every issuer.
+        this.locations("issuing").map_err(|error| refuse(&error))?;
+        Ok(this)
+    }
+
+    /// Where the CRL and the certificate of an issuer are published.
+    pub fn locations(&self, issuer_id: &str) -> Result<Locations, InvalidUrl> {
+        Ok(Locations {
+            revocation_list: self.0.join("crl")?.join(&format!("{issuer_id}.crl"))?,
+            issuer_certificate: self.0.join("ca")?.join(&format!("{issuer_id}.cer"))?,
+            ocsp_responder: None,
+            practice_statement: None,
+        })
+    }
+}
+
+impl AsRef<str> for PublicUrl {
+    fn as_ref(&self) -> &str {
+        self.0.as_ref()
+    }
+}
+
 impl fmt::Display for PublicUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        fmt::Display::fmt(&self.0, formatter)
     }
 }
 
@@ -220,6 +255,11 @@ pub(crate) fn template(name: &str, database: &str, public_url: &PublicUrl, ports
     );
     line("The API, with TLS.", format!("listen = {}", quoted(ports.listen)));
     line(
+        "What links in mails begin with, when people reach the API under another name:\n\
+         api_url = \"https://ca.example.com\"",
+        String::new(),
+    );
+    line(
         "CRLs and certificates, plain HTTP: BR 7.1.2.3 wants http URLs in certificates.",
         format!("public_listen = {}", quoted(ports.public_listen)),
     );
@@ -267,6 +307,7 @@ struct ConfigFile {
     database: String,
     #[serde(default = "default_listen")]
     listen: SocketAddr,
+    api_url: Option<String>,
     #[serde(default = "default_public_listen")]
     public_listen: SocketAddr,
     public_url: String,
@@ -380,7 +421,7 @@ mod tests {
         assert_eq!(config.keys.folder, Path::new("/data/keys"));
         assert_eq!(config.listen.to_string(), "127.0.0.1:8440");
         assert_eq!(
-            config.public_url.crl("issuing"),
+            config.public_url.locations("issuing").unwrap().revocation_list.as_ref(),
             "http://pki.example.com/crl/issuing.crl"
         );
     }
@@ -438,6 +479,20 @@ mod tests {
         check(&format!("{LEAST}[issuance]\ncrl_refresh_hours = 169"), Err("4.9.7"));
         check(&format!("{LEAST}[issuance]\ncrl_refresh_hours = 0"), Err("4.9.7"));
         check(&format!("{LEAST}[issuance]\nvalidity_days = 0"), Err("validity_days"));
+    }
+
+    #[test]
+    fn urls_of_links_that_would_not_work_are_refused() {
+        for url in ["http://ca.example.com", "https://", "https://:8440", "https://user@host", "https://host/?q", ""] {
+            check(&format!("{LEAST}api_url = \"{url}\""), Err("api_url"));
+        }
+        for (url, host) in [
+            ("https://ca.example.com", "ca.example.com"),
+            ("https://ca.example.com:8440/pki/", "ca.example.com"),
+            ("https://[::1]:8440", "::1"),
+        ] {
+            assert_eq!(ApiUrl::parse(url).unwrap().host(), host);
+        }
     }
 
     #[test]

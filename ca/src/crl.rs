@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use der::asn1::{BitString, OctetString, Uint};
-use der::{Decode, Encode};
+use der::Encode;
+use der::asn1::{OctetString, Uint};
 use migrations::AnyConnection;
 use policies::time::{Span, Timestamp};
 use sha2::{Digest, Sha256};
@@ -275,7 +275,7 @@ fn entry(row: &RevokedRow) -> Result<RevokedCert, Error> {
         .map_err(|error| unreadable(error.to_string()))?;
     let reason = match &row.revocation_reason {
         None => None,
-        Some(text) => text.parse::<Reason>().map_err(unreadable)?.crl_reason(),
+        Some(text) => text.parse::<Reason>().map_err(|error| unreadable(error.to_string()))?.crl_reason(),
     };
     let crl_entry_extensions = match reason {
         None => None,

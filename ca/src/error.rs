@@ -44,11 +44,39 @@ pub enum Error {
     #[error("the idempotency key {key:?} was used for another order ({order}): use a new key for a new order")]
     IdempotencyKeyReused { key: String, order: String },
 
-    /// The reason is not one that may stand on this CRL (BR 7.2.2).
-    #[error("{reason} is not a revocation reason for this certificate (BR 7.2.2): use one of {allowed}")]
-    RevocationReason { reason: String, allowed: String },
+    /// There is no token with the request, or none that counts. The reason is for the log.
+    #[error("the token is missing or not valid ({reason}): send `Authorization: Bearer …` with a token of this certificate authority")]
+    Unauthenticated { reason: &'static str },
+
+    /// More of something than anybody needs.
+    #[error("there are too many {what}: at most {limit}; {advice}")]
+    TooMany {
+        what: &'static str,
+        limit: usize,
+        advice: &'static str,
+    },
+
+    /// The address cannot be written into a mail.
+    #[error("no mail can be addressed to {address:?}: {reason}")]
+    MailAddress { address: String, reason: String },
 
     // ---- what the rules say
+    /// DESIGN invariant 6: nobody approves what they asked for.
+    #[error("{officer:?} opened the case {case:?} and therefore cannot decide it: another officer has to")]
+    OwnCase { case: String, officer: String },
+
+    /// DESIGN invariant 6: two approvals are two officers.
+    #[error("{officer:?} has decided the case {case:?} already: another officer has to")]
+    DecidedAlready { case: String, officer: String },
+
+    /// A case cannot be approved on nothing.
+    #[error("the case {case:?} has no evidence yet: record what was found out before approving it")]
+    NothingToApprove { case: String },
+
+    /// The method cannot prove the fact, or the fact is not one that a certificate may state.
+    #[error("the evidence is not acceptable")]
+    Evidence(#[from] policies::evidence::InvalidEvidence),
+
     /// The evidence at hand does not carry a certificate of this tier.
     #[error("the evidence does not suffice for the certificate")]
     EvidenceInsufficient(#[source] Box<policies::issuance::Refusal>),
@@ -132,13 +160,43 @@ pub enum Error {
     #[error("what is stored sealed cannot be used")]
     Sealing(#[source] keys::KeyError),
 
+    /// No mail server is configured.
+    #[error("no mail can be sent: write `smtp = \"host:port\"` under [mail] in ca.toml and start the certificate authority again")]
+    NoMailServer,
+
+    /// The mail server did not take a mail.
+    #[error("the mail server {server} did not take the mail: check that it runs and takes mail from here")]
+    MailNotSent {
+        server: String,
+        #[source]
+        source: Box<lettre::transport::smtp::Error>,
+    },
+
+    /// A listener could not be opened.
+    #[error("cannot listen on {address} ({what}): stop what uses it, or change `{key}` in ca.toml")]
+    Listen {
+        address: std::net::SocketAddr,
+        what: &'static str,
+        key: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
+
+    /// The TLS identity of the API could not be opened.
+    #[error("the API has no usable TLS certificate")]
+    Tls(#[source] keys::KeyError),
+
     /// A structure could not be written as DER.
     #[error("could not encode {what}")]
     Encoding {
         what: &'static str,
         #[source]
-        source: x509_cert::builder::Error,
+        source: der::Error,
     },
+
+    /// A certificate could not be put together.
+    #[error("could not put the certificate together")]
+    Template(#[from] policies::issuance::TemplateError),
 }
 
 impl Error {
@@ -146,6 +204,8 @@ impl Error {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::StateChanged { .. } => true,
+            Self::MailNotSent { source, .. } => !source.is_permanent(),
+            Self::Migrations(source) => source.is_temporary(),
             Self::Key { source, .. } | Self::Sealing(source) => source.is_temporary(),
             _ => false,
         }
@@ -153,11 +213,20 @@ impl Error {
 
     /// For `map_err` on DER encoders.
     pub(crate) fn encoding(what: &'static str) -> impl FnOnce(der::Error) -> Self {
-        move |source| Self::Encoding {
-            what,
-            source: source.into(),
-        }
+        move |source| Self::Encoding { what, source }
     }
+}
+
+/// The error and its causes on one line, for the log.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 /// "1 lint refused it" or "3 lints refused it".

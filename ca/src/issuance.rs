@@ -9,10 +9,11 @@ pub(crate) mod record;
 
 use std::fmt;
 
-use policies::issuance::{Refusal, Request};
-use policies::tier::{Generation, Tier};
+use policies::issuance::Request;
+use policies::lint::LintContext;
+use policies::tier::Tier;
 use policies::time::Timestamp;
-use policies::{issuance, lint, profile};
+use policies::{issuance, profile};
 
 use crate::app::App;
 use crate::audit::{self, Action};
@@ -43,6 +44,7 @@ pub(crate) fn issue(app: &App, order: &PendingOrder) -> Result<Issued, Error> {
         tier,
         generation: order.generation,
         mailbox: order.mailbox.clone(),
+        organization: None,
         public_key: order.public_key.clone(),
         requester: order.requested_by.clone(),
     };
@@ -55,7 +57,12 @@ pub(crate) fn issue(app: &App, order: &PendingOrder) -> Result<Issued, Error> {
     reached(Step::Prepared, Some(&prepared.serial));
 
     // 3. Lint them.
-    let linted = prepared.lint(now)?;
+    let context = LintContext {
+        tier,
+        generation: order.generation,
+        now,
+    };
+    let linted = prepared.lint(&context)?;
     reached(Step::Linted, None);
 
     // 4. Record them, together with the evidence, the order and the audit entry.
@@ -163,7 +170,7 @@ fn tier(
     match order.tier {
         TierChoice::Exactly(tier) => Ok(tier),
         // With nothing at hand, the refusal of V1 says what is needed first.
-        TierChoice::Best => Ok(issuance::best_tier(&order.mailbox, evidence, now).unwrap_or(Tier::V1)),
+        TierChoice::Best => Ok(issuance::best_tier(&order.mailbox, &order.requested_by, evidence, now).unwrap_or(Tier::V1)),
     }
 }
 

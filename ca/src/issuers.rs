@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use der::{Decode, Encode};
-use keys::{KeyStore, SigningKey};
+use keys::KeyStore;
 use migrations::Pool;
 use policies::time::Timestamp;
 use x509_cert::Certificate;
@@ -122,6 +122,22 @@ impl Issuer {
             der: row.certificate.clone(),
             certificate,
         })
+    }
+
+    /// What a certificate signed by this issuer says about it: the subject byte for byte (BR 7.1.4.1).
+    pub(crate) fn names(&self) -> Result<policies::issuance::Issuer, Error> {
+        let tbs = self.certificate.tbs_certificate();
+        Ok(policies::issuance::Issuer {
+            name: tbs.subject().clone(),
+            public_key: tbs.subject_public_key_info().clone(),
+            signature_algorithm: self.key.algorithm()?.identifier(),
+        })
+    }
+
+    /// The DER of the subject.
+    pub(crate) fn subject_der(&self) -> Result<Vec<u8>, Error> {
+        let subject = self.certificate.tbs_certificate().subject();
+        subject.to_der().map_err(Error::encoding("the issuer's name"))
     }
 
     /// The name in the URLs of its CRL and certificate.

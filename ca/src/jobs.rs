@@ -32,9 +32,10 @@ pub async fn run(app: Arc<App>, shutdown: impl Future<Output = ()> + Send) {
     }
 }
 
-/// When the slower jobs ran last.
+/// Whether the start is over, and when the slower jobs ran last.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Schedule {
+    recovered: bool,
     checkpoint: Option<Timestamp>,
     relint: Option<Timestamp>,
 }
@@ -45,6 +46,11 @@ pub async fn tick(app: &Arc<App>, schedule: &mut Schedule) {
     let due = |last: Option<Timestamp>, period: Span| {
         last.is_none_or(|last| now < last || now.since(last) >= period)
     };
+    if !schedule.recovered {
+        let outcome = recover(app).await;
+        schedule.recovered = outcome.is_ok();
+        log("finish what was left half done", outcome.map(drop));
+    }
     log("refresh the CRLs", refresh_crls(app).await);
     log("retry interrupted orders", orders::retry_interrupted(app).await);
     if due(schedule.checkpoint, CHECKPOINT_PERIOD) {
@@ -176,3 +182,30 @@ pub async fn relint(app: &App) -> Result<Vec<Relinted>, Error> {
     tracing::info!(checked, with_errors = found.len(), "linted the stored certificates again");
     Ok(found)
 }
+
+/// A certificate that cannot even be read is reported as one finding.
+fn errors_of(der: &[u8], now: Timestamp) -> Vec<Finding> {
+    match lint::findings_of_certificate(der, now) {
+        Ok(findings) => findings
+            .into_iter()
+            .filter(|finding| finding.severity == Severity::Error)
+            .collect(),
+        Err(error) => vec![Finding {
+            lint: "unreadable",
+            section: "7.1",
+            severity: Severity::Error,
+            detail: error.to_string(),
+        }],
+    }
+}
+
+/// How often the clock is looked at.
+const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(30);
+const CHECKPOINT_PERIOD: Span = Span::hours(1);
+/// DESIGN invariant 13: daily.
+const RELINT_PERIOD: Span = Span::hours(24);
+const RELINT_PAGE: i64 = 200;
+/// More than a process can have at work when it stops.
+const MOST_AT_ONCE: i64 = 10_000;
+/// Who is named in the audit log.
+const ACTOR: &str = "jobs";

@@ -411,7 +411,7 @@ async fn refuse_compromised(app: &App, key: &SubjectPublicKeyInfoOwned) -> Resul
         .await?;
     let key = key.to_der().map_err(Error::encoding("the public key"))?;
     for (serial, tbs) in compromised {
-        let earlier = TbsCertificate::<x509_cert::certificate::Rfc5280>::from_der(&tbs)
+        let earlier = TbsCertificate::from_der(&tbs)
             .and_then(|tbs| tbs.subject_public_key_info().to_der());
         if earlier.is_ok_and(|earlier| earlier == key) {
             return Err(Error::KeyCompromised { serial });

@@ -164,7 +164,7 @@ const fn small_primes() -> [u32; 133] {
 
 /// The content octets of the first element of a DER SEQUENCE together with its header: the bytes that are signed.
 pub(crate) fn signed_part(der: &[u8]) -> Result<&[u8], der::Error> {
-    let sequence = der::asn1::SequenceRef::from_der(der)?;
+    let sequence = <&der::asn1::SequenceRef>::from_der(der)?;
     let content = sequence.as_bytes();
     let (first, _) = der::asn1::AnyRef::from_der_partial(content)?;
     let length = usize::try_from(first.encoded_len()?)?;

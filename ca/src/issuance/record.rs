@@ -1,5 +1,7 @@
 //! The committed record of what is about to be signed (DESIGN invariants 1 and 2).
 
+use std::collections::BTreeSet;
+
 use der::{Decode, Encode};
 use migrations::{AnyConnection, AsText};
 use policies::issuance::Approved;
@@ -98,7 +100,8 @@ pub(super) fn record(
         revoked_at: None,
         revocation_reason: None,
     };
-    let evidence: Vec<&str> = approved.evidence().iter().map(AsRef::as_ref).collect();
+    // One proof may serve two purposes, such as control of a domain.
+    let evidence: BTreeSet<&str> = approved.evidence().iter().map(AsRef::as_ref).collect();
     let details = serde_json::json!({
         "certificate": row.id,
         "issuer": row.issuer_id,
