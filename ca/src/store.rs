@@ -2,8 +2,11 @@
 //!
 //! Rows stay in here or are turned into the domain's types by whoever asked; instants are whole seconds.
 
+pub(crate) mod accounts;
 pub(crate) mod audit;
+pub(crate) mod cases;
 pub(crate) mod certificates;
+pub(crate) mod challenges;
 pub(crate) mod crls;
 pub(crate) mod evidence;
 pub(crate) mod issuers;

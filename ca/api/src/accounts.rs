@@ -55,6 +55,9 @@ pub struct NewPrincipal {
     /// Needed for subscribers and gateways, refused for operators and officers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// When the token ends; never, if absent.
+    #[serde(default, with = "crate::text::optional", skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

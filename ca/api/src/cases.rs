@@ -1,5 +1,7 @@
 //! `/v1/cases`: identities that officers validate (BR 3.2.3, 3.2.4, 3.2.6).
 
+use std::collections::BTreeMap;
+
 use policies::mailbox::Mailbox;
 use policies::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -44,6 +46,49 @@ impl Subject {
             Self::Employment(_) => CaseKind::Employment,
         }
     }
+
+    /// The other way round; fails if a text is missing, unknown, or a mailbox that is none.
+    pub fn from_fields<K: AsRef<str>>(kind: CaseKind, fields: &BTreeMap<K, String>) -> Result<Self, serde_json::Error> {
+        let fields: BTreeMap<&str, &str> =
+            fields.iter().map(|(name, value)| (name.as_ref(), value.as_str())).collect();
+        serde_json::from_value(serde_json::json!({"kind": kind, "subject": fields}))
+    }
+
+    /// The texts by their names on the wire.
+    pub fn fields(&self) -> BTreeMap<String, String> {
+        let mut fields = BTreeMap::new();
+        let mut add = |name: &str, value: Option<&str>| {
+            if let Some(value) = value {
+                fields.insert(name.to_owned(), value.to_owned());
+            }
+        };
+        match self {
+            Self::OrganizationIdentity(organization) => {
+                add("legal_name", Some(&organization.legal_name));
+                add("country", Some(&organization.country));
+                add("state_or_province", organization.state_or_province.as_deref());
+                add("locality", organization.locality.as_deref());
+                add("organization_identifier", Some(&organization.organization_identifier));
+            }
+            Self::Authority(authority) => {
+                add("organization_identifier", Some(&authority.organization_identifier));
+                add("representative", Some(&authority.representative));
+            }
+            Self::IndividualIdentity(individual) => {
+                add("given_name", individual.given_name.as_deref());
+                add("surname", individual.surname.as_deref());
+                add("mailbox", Some(&individual.mailbox.to_string()));
+            }
+            Self::Employment(employment) => {
+                add("organization_identifier", Some(&employment.organization_identifier));
+                add("given_name", employment.given_name.as_deref());
+                add("surname", employment.surname.as_deref());
+                add("title", employment.title.as_deref());
+                add("mailbox", Some(&employment.mailbox.to_string()));
+            }
+        }
+        fields
+    }
 }
 
 /// BR 3.2.3: an organization exists under this name and registration.
@@ -58,7 +103,7 @@ pub struct OrganizationIdentity {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locality: Option<String>,
     /// As BR 7.1.4.2.2.d writes it, such as `NTRDE-DER3306.HRB12345` or `LEIXG-…`.
-    pub identifier: String,
+    pub organization_identifier: String,
 }
 
 /// BR 3.2.6: a person may act for the organization.

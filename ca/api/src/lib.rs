@@ -22,6 +22,6 @@ pub use cases::{
 pub use certificates::{Certificate, CertificateFilter, CertificatePage, CertificateState, Revocation};
 pub use challenges::{Challenge, ChallengeState, ConstructedAddress, NewChallenge};
 pub use client::{Client, ClientError};
-pub use mailboxes::{MailboxStanding, TierStanding};
+pub use mailboxes::{EvidenceSummary, MailboxStanding};
 pub use orders::{NewOrder, Order, OrderState, TierWish};
 pub use problem::Problem;

@@ -2,6 +2,7 @@
 
 use policies::mailbox::Mailbox;
 use policies::tier::Tier;
+use policies::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -11,15 +12,24 @@ pub struct MailboxStanding {
     /// The highest tier that could be issued now.
     #[serde(default, with = "crate::text::optional", skip_serializing_if = "Option::is_none")]
     pub best_tier: Option<Tier>,
-    /// V1 to V4.
-    pub tiers: Vec<TierStanding>,
+    /// What the account has that may count for this mailbox, fresh or not.
+    pub evidence: Vec<EvidenceSummary>,
 }
 
+/// One proof, without what it rests on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct TierStanding {
+pub struct EvidenceSummary {
+    pub id: String,
+    /// Such as `mailbox-control`.
+    pub fact: String,
+    /// The mailbox, domain or registration that it is about.
+    pub subject: String,
+    pub method: String,
+    /// The section of the S/MIME BR that describes the method.
+    pub section: String,
     #[serde(with = "crate::text")]
-    pub tier: Tier,
-    pub allowed: bool,
-    /// What is missing or stale, one sentence each with its BR section; empty when allowed.
-    pub missing: Vec<String>,
+    pub collected_at: Timestamp,
+    /// The last second at which it may be used (BR 4.2.1).
+    #[serde(with = "crate::text")]
+    pub counts_until: Timestamp,
 }

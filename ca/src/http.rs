@@ -1,0 +1,19 @@
+//! The HTTP face of the authority: extract, authorize, call one function of the domain, render.
+
+pub mod problem;
+pub mod router;
+
+mod accounts;
+mod auth;
+mod cases;
+mod certificates;
+mod challenges;
+mod confirm;
+mod extract;
+mod mailboxes;
+mod orders;
+mod public;
+mod request;
+
+#[cfg(test)]
+mod tests;
