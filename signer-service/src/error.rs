@@ -41,4 +41,12 @@ pub enum Error {
     },
     #[error("the stored identity {id} cannot be read: {reason}")]
     StoredIdentity { id: String, reason: String },
+    #[error("the work was interrupted because the gateway is stopping")]
+    Interrupted,
+    #[error("the token file {} {reason}", .path.display())]
+    Token { path: PathBuf, reason: &'static str },
+    #[error("the certificate authority at {url} cannot be asked")]
+    CertificateAuthority { url: String, #[source] source: ca_api::ClientError },
+    #[error("could not start to take in mail")]
+    Smtp(#[from] smtp::server::ServerError),
 }

@@ -1,0 +1,3 @@
+//! Rows and queries; the only diesel in this crate.
+
+pub(crate) mod identities;
