@@ -174,16 +174,6 @@ pub enum Presence {
     Prohibited,
 }
 
-/// The section whose table says which attributes a tier carries.
-pub(crate) const fn attribute_section(tier: Tier) -> &'static str {
-    match tier {
-        Tier::V1 => "BR 7.1.4.2.3",
-        Tier::V2 => "BR 7.1.4.2.6",
-        Tier::V3 => "BR 7.1.4.2.4",
-        Tier::V4 => "BR 7.1.4.2.5",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@ pub mod attribute;
 pub mod authority;
 pub mod evidence;
 pub mod issuance;
+pub mod lint;
 pub mod mailbox;
 pub mod organization;
 pub mod person;

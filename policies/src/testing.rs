@@ -1,6 +1,7 @@
 //! Keys, names and places for the tests of this crate. Nobody has kept the private halves of the keys.
 
-use der::Decode;
+use der::asn1::{Any, BitString, Uint};
+use der::{Decode, Encode, Tag};
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use x509_cert::serial_number::SerialNumber;
 
@@ -83,5 +84,16 @@ pub(crate) fn locations() -> Locations {
         issuer_certificate: HttpUrl::parse("http://ca.example.com/ca/issuing-1.cer").unwrap(),
         ocsp_responder: None,
         practice_statement: None,
+    }
+}
+
+/// An RSA key with a modulus and an exponent of one's choice.
+pub(crate) fn rsa(modulus: &[u8], exponent: &[u8]) -> SubjectPublicKeyInfoOwned {
+    let mut content = Uint::new(modulus).unwrap().to_der().unwrap();
+    content.extend(Uint::new(exponent).unwrap().to_der().unwrap());
+    let key = Any::new(Tag::Sequence, content).unwrap().to_der().unwrap();
+    SubjectPublicKeyInfoOwned {
+        subject_public_key: BitString::from_bytes(&key).unwrap(),
+        ..rsa2048()
     }
 }
