@@ -69,22 +69,34 @@ pub fn sign_detached(content: &[u8], signer: Signer<'_>, signing_time: Timestamp
         signature: OctetString::new(signature.into_bytes())?,
         unsigned_attrs: None,
     };
-    let certificates = std::iter::once(signer.certificate).chain(signer.intermediates.iter().filter(|certificate| !is_root(certificate)));
+    let certificates = std::iter::once(signer.certificate)
+        .chain(signer.intermediates.iter().filter(|certificate| !is_root(certificate)));
     let certificates: Vec<CertificateChoices> = certificates.cloned().map(CertificateChoices::Certificate).collect();
     let signed_data = SignedData {
         // RFC 5652 section 5.1: 1 with plain X.509 certificates, version 1 SignerInfos and id-data.
         version: CmsVersion::V1,
         digest_algorithms: SetOfVec::try_from(vec![digest.identifier()])?,
-        encap_content_info: EncapsulatedContentInfo { econtent_type: rfc5911::ID_DATA, econtent: None },
+        encap_content_info: EncapsulatedContentInfo {
+            econtent_type: rfc5911::ID_DATA,
+            econtent: None,
+        },
         certificates: Some(certificates.try_into()?),
         crls: None,
         signer_infos: SignerInfos(SetOfVec::try_from(vec![signer_info])?),
     };
-    let content_info = ContentInfo { content_type: rfc5911::ID_SIGNED_DATA, content: Any::encode_from(&signed_data)? };
+    let content_info = ContentInfo {
+        content_type: rfc5911::ID_SIGNED_DATA,
+        content: Any::encode_from(&signed_data)?,
+    };
     Ok(content_info.to_der()?)
 }
 
-fn signed_attributes(content: &[u8], certificate: &Certificate, digest: DigestAlgorithm, signing_time: Timestamp) -> Result<SetOfVec<Attribute>, CmsError> {
+fn signed_attributes(
+    content: &[u8],
+    certificate: &Certificate,
+    digest: DigestAlgorithm,
+    signing_time: Timestamp,
+) -> Result<SetOfVec<Attribute>, CmsError> {
     let mut attributes = vec![
         attribute(rfc5911::ID_CONTENT_TYPE, &rfc5911::ID_DATA)?,
         attribute(rfc5911::ID_MESSAGE_DIGEST, &OctetString::new(digest.hash(content))?)?,
@@ -93,7 +105,10 @@ fn signed_attributes(content: &[u8], certificate: &Certificate, digest: DigestAl
         attribute(ID_SIGNING_CERTIFICATE_V2, &signing_certificate(certificate)?)?,
     ];
     if may_receive_encrypted(certificate)? {
-        attributes.push(attribute(ID_ENCRYPTION_KEY_PREFERENCE, &EncryptionKeyPreference(issuer_and_serial_number(certificate)))?);
+        attributes.push(attribute(
+            ID_ENCRYPTION_KEY_PREFERENCE,
+            &EncryptionKeyPreference(issuer_and_serial_number(certificate)),
+        )?);
     }
     // `SetOfVec` puts the attributes into the order of their encodings, as DER demands (X.690 section 11.6).
     Ok(SetOfVec::try_from(attributes)?)
@@ -101,13 +116,24 @@ fn signed_attributes(content: &[u8], certificate: &Certificate, digest: DigestAl
 
 fn attribute(oid: ObjectIdentifier, value: &impl Encode) -> Result<Attribute, CmsError> {
     let value = Any::from_der(&value.to_der()?)?;
-    Ok(Attribute { oid, values: SetOfVec::try_from(vec![value])? })
+    Ok(Attribute {
+        oid,
+        values: SetOfVec::try_from(vec![value])?,
+    })
 }
 
 /// What the holder of the key can decrypt, the preferred first (RFC 8551 section 2.5.2).
 fn capabilities() -> Vec<Capability> {
-    let ciphers = [rfc5911::ID_AES_256_GCM, rfc5911::ID_AES_128_GCM, rfc5911::ID_AES_256_CBC, rfc5911::ID_AES_128_CBC];
-    ciphers.into_iter().map(|capability| Capability { capability }).collect()
+    let ciphers = [
+        rfc5911::ID_AES_256_GCM,
+        rfc5911::ID_AES_128_GCM,
+        rfc5911::ID_AES_256_CBC,
+        rfc5911::ID_AES_128_CBC,
+    ];
+    ciphers
+        .into_iter()
+        .map(|capability| Capability { capability })
+        .collect()
 }
 
 /// Binds the signature to this certificate, so that no other one for the same key can take its place (RFC 5035
@@ -121,7 +147,9 @@ fn signing_certificate(certificate: &Certificate) -> Result<SigningCertificateV2
             serial_number: tbs.serial_number().clone(),
         },
     };
-    Ok(SigningCertificateV2 { certificates: vec![identifier] })
+    Ok(SigningCertificateV2 {
+        certificates: vec![identifier],
+    })
 }
 
 /// Whether the certificate may be used to encrypt towards its holder: only then it is preferred for that.
@@ -132,7 +160,10 @@ fn may_receive_encrypted(certificate: &Certificate) -> Result<bool, CmsError> {
 
 fn issuer_and_serial_number(certificate: &Certificate) -> IssuerAndSerialNumber {
     let tbs = certificate.tbs_certificate();
-    IssuerAndSerialNumber { issuer: tbs.issuer().clone(), serial_number: tbs.serial_number().clone() }
+    IssuerAndSerialNumber {
+        issuer: tbs.issuer().clone(),
+        serial_number: tbs.serial_number().clone(),
+    }
 }
 
 fn is_root(certificate: &Certificate) -> bool {
@@ -143,7 +174,10 @@ fn is_root(certificate: &Certificate) -> bool {
 /// its hash (RFC 5754 section 3.3).
 fn signature_algorithm(algorithm: SignatureAlgorithm) -> AlgorithmIdentifierOwned {
     match algorithm {
-        SignatureAlgorithm::RsaPkcs1Sha256 => AlgorithmIdentifierOwned { oid: rfc5912::RSA_ENCRYPTION, parameters: Some(Any::from(Null)) },
+        SignatureAlgorithm::RsaPkcs1Sha256 => AlgorithmIdentifierOwned {
+            oid: rfc5912::RSA_ENCRYPTION,
+            parameters: Some(Any::from(Null)),
+        },
         SignatureAlgorithm::EcdsaP256Sha256 | SignatureAlgorithm::EcdsaP384Sha384 => algorithm.identifier(),
     }
 }

@@ -27,18 +27,32 @@ use crate::store::identities::{self as store, IdentityRow, Insertion, Issued, St
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum EnrolError {
-    #[error("no account of this gateway covers {mailbox}; add the mailbox or its domain to an [[account]] in gateway.toml")]
+    #[error(
+        "no account of this gateway covers {mailbox}; add the mailbox or its domain to an [[account]] in gateway.toml"
+    )]
     NoAccount { mailbox: String },
-    #[error("{mailbox} has no certificate and cannot get one, because nobody has validated it; confirm the mailbox or have its domain or organization validated at the certificate authority, then send the message again")]
+    #[error(
+        "{mailbox} has no certificate and cannot get one, because nobody has validated it; confirm the mailbox or have its domain or organization validated at the certificate authority, then send the message again"
+    )]
     NotValidated { mailbox: String },
     #[error("the certificate authority refused a certificate for {mailbox}: {reason}")]
     Refused { mailbox: String, reason: String },
     #[error("the certificate for {mailbox} is being issued; try again in a few minutes")]
     Pending { mailbox: String },
     #[error("the certificate authority cannot be reached to get a certificate for {mailbox}; try again later")]
-    Unreachable { mailbox: String, #[source] source: Arc<ClientError> },
-    #[error("the certificate authority did not accept this gateway when asked for a certificate for {mailbox}; check its token and address")]
-    Misconfigured { mailbox: String, #[source] source: Arc<ClientError> },
+    Unreachable {
+        mailbox: String,
+        #[source]
+        source: Arc<ClientError>,
+    },
+    #[error(
+        "the certificate authority did not accept this gateway when asked for a certificate for {mailbox}; check its token and address"
+    )]
+    Misconfigured {
+        mailbox: String,
+        #[source]
+        source: Arc<ClientError>,
+    },
     #[error("the certificate authority answered with an unusable certificate for {mailbox}: {reason}")]
     UnusableCertificate { mailbox: String, reason: String },
     #[error("the keys or the database of this gateway are not available")]
@@ -86,9 +100,29 @@ pub(crate) struct EnrollerParts {
 
 impl Enroller {
     pub(crate) fn new(parts: EnrollerParts) -> Self {
-        let EnrollerParts { db, keys, identities, clock, rng, algorithm, generation, accounts } = parts;
+        let EnrollerParts {
+            db,
+            keys,
+            identities,
+            clock,
+            rng,
+            algorithm,
+            generation,
+            accounts,
+        } = parts;
         let (under_way, renewals) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Shared { db, keys, identities, clock, rng, algorithm, generation, accounts, under_way, renewals }))
+        Self(Arc::new(Shared {
+            db,
+            keys,
+            identities,
+            clock,
+            rng,
+            algorithm,
+            generation,
+            accounts,
+            under_way,
+            renewals,
+        }))
     }
 
     /// The identity for a mailbox, enrolled now if there is none. One that ends soon is renewed in the background
@@ -143,11 +177,18 @@ impl Enroller {
     pub async fn retire_revoked(&self) -> Result<usize, Error> {
         let shared = &self.0;
         let now = shared.clock.now();
-        let rows = shared.db.read(move |conn| store::unexpired(conn, now).map_err(Error::from)).await?;
+        let rows = shared
+            .db
+            .read(move |conn| store::unexpired(conn, now).map_err(Error::from))
+            .await?;
         let mut retired = 0;
         for row in rows {
-            let (Some(serial), Ok(mailbox)) = (&row.serial, Mailbox::parse(&row.mailbox)) else { continue };
-            let Some(client) = shared.client_for(&mailbox) else { continue };
+            let (Some(serial), Ok(mailbox)) = (&row.serial, Mailbox::parse(&row.mailbox)) else {
+                continue;
+            };
+            let Some(client) = shared.client_for(&mailbox) else {
+                continue;
+            };
             match client.certificate(serial).await {
                 Ok(certificate) if matches!(certificate.state, CertificateState::Revoked) => {
                     let reason = certificate.revocation_reason.unwrap_or_else(|| "revoked".to_owned());
@@ -182,15 +223,25 @@ impl Enroller {
 
 impl Shared {
     async fn enrol(&self, mailbox: &Mailbox) -> Outcome {
-        let client = self.client_for(mailbox).ok_or_else(|| EnrolError::NoAccount { mailbox: mailbox.to_string() })?;
+        let client = self.client_for(mailbox).ok_or_else(|| EnrolError::NoAccount {
+            mailbox: mailbox.to_string(),
+        })?;
         let wanted = mailbox.clone();
-        let under_way = self.db.read(move |conn| store::ordered(conn, &wanted).map_err(Error::from)).await?;
+        let under_way = self
+            .db
+            .read(move |conn| store::ordered(conn, &wanted).map_err(Error::from))
+            .await?;
         let row = match under_way {
             // An interrupted order: the same key, the same id.
             Some(row) if self.key_exists(&row).await? => row,
             Some(row) => {
                 // The key is in the store of another machine, or was lost with this one's.
-                self.end(&row, (State::Ordered, State::Refused), "the key is not in the key store").await?;
+                self.end(
+                    &row,
+                    (State::Ordered, State::Refused),
+                    "the key is not in the key store",
+                )
+                .await?;
                 self.begin(mailbox, client).await?
             }
             None => self.begin(mailbox, client).await?,
@@ -204,11 +255,18 @@ impl Shared {
         match client.place_order(&order, Some(&row.id)).await {
             Ok(order) => match order.state {
                 OrderState::Valid => self.finish(mailbox, &row, order).await,
-                OrderState::Pending => Err(EnrolError::Pending { mailbox: mailbox.to_string() }),
+                OrderState::Pending => Err(EnrolError::Pending {
+                    mailbox: mailbox.to_string(),
+                }),
                 OrderState::Invalid => {
-                    let reason = order.problem.map_or_else(|| "it gave no reason".to_owned(), |problem| problem.to_string());
+                    let reason = order
+                        .problem
+                        .map_or_else(|| "it gave no reason".to_owned(), |problem| problem.to_string());
                     self.give_up(&row, &reason).await?;
-                    Err(EnrolError::Refused { mailbox: mailbox.to_string(), reason })
+                    Err(EnrolError::Refused {
+                        mailbox: mailbox.to_string(),
+                        reason,
+                    })
                 }
             },
             Err(error) => {
@@ -225,16 +283,25 @@ impl Shared {
     async fn begin(&self, mailbox: &Mailbox, client: &Client) -> Result<IdentityRow, EnrolError> {
         let standing = client.mailbox(mailbox).await.map_err(|error| failure(mailbox, error))?;
         if standing.best_tier.is_none() {
-            return Err(EnrolError::NotValidated { mailbox: mailbox.to_string() });
+            return Err(EnrolError::NotValidated {
+                mailbox: mailbox.to_string(),
+            });
         }
         let mut random = [0; 16];
         lock(&self.rng).fill_bytes(&mut random);
         let id = data_encoding::HEXLOWER.encode(&random);
         let key_name = format!("{KEY_PREFIX}{id}");
-        let key_id: KeyId = key_name.parse().map_err(|source| Error::Key { key: key_name.clone(), source })?;
-        let (keys, algorithm, common_name, new_key) = (self.keys.clone(), self.algorithm, mailbox.to_string(), key_id.clone());
+        let key_id: KeyId = key_name.parse().map_err(|source| Error::Key {
+            key: key_name.clone(),
+            source,
+        })?;
+        let (keys, algorithm, common_name, new_key) =
+            (self.keys.clone(), self.algorithm, mailbox.to_string(), key_id.clone());
         let certificate_request = blocking(move || {
-            let failed = |source: KeyError| Error::Key { key: new_key.to_string(), source };
+            let failed = |source: KeyError| Error::Key {
+                key: new_key.to_string(),
+                source,
+            };
             let key = keys.generate(&new_key, algorithm).map_err(failed)?;
             keys::certificate_request(&*key, &common_name).map_err(failed)
         })
@@ -256,12 +323,17 @@ impl Shared {
             updated_at: now,
         };
         let (inserted, wanted) = (row.clone(), mailbox.clone());
-        let insertion = self.db.write(move |conn| store::insert_order(conn, &inserted, &wanted).map_err(Error::from)).await;
+        let insertion = self
+            .db
+            .write(move |conn| store::insert_order(conn, &inserted, &wanted).map_err(Error::from))
+            .await;
         match insertion {
             Ok(Insertion::Done) => Ok(row),
             Ok(Insertion::AnotherIsOrdered) => {
                 self.remove_key(&row).await;
-                Err(EnrolError::Pending { mailbox: mailbox.to_string() })
+                Err(EnrolError::Pending {
+                    mailbox: mailbox.to_string(),
+                })
             }
             Err(error) => {
                 self.remove_key(&row).await;
@@ -271,14 +343,24 @@ impl Shared {
     }
 
     async fn finish(&self, mailbox: &Mailbox, row: &IdentityRow, order: Order) -> Outcome {
-        let unusable = |reason: String| EnrolError::UnusableCertificate { mailbox: mailbox.to_string(), reason };
-        let (Some(serial), Some(chain_pem), TierWish::Exactly(tier)) = (order.certificate_serial, order.chain_pem, order.tier) else {
-            return Err(unusable("the order is said to be valid and has no certificate".to_owned()));
+        let unusable = |reason: String| EnrolError::UnusableCertificate {
+            mailbox: mailbox.to_string(),
+            reason,
+        };
+        let (Some(serial), Some(chain_pem), TierWish::Exactly(tier)) =
+            (order.certificate_serial, order.chain_pem, order.tier)
+        else {
+            return Err(unusable(
+                "the order is said to be valid and has no certificate".to_owned(),
+            ));
         };
         let chain = Chain::parse(&chain_pem, mailbox).map_err(|reason| unusable(reason.to_string()))?;
         let (keys, key_name) = (self.keys.clone(), row.key_id.clone());
         let public_key = blocking(move || {
-            let failed = |source: KeyError| Error::Key { key: key_name.clone(), source };
+            let failed = |source: KeyError| Error::Key {
+                key: key_name.clone(),
+                source,
+            };
             let key = keys.open(&key_name.parse().map_err(failed)?).map_err(failed)?;
             Ok(key.public_key().clone())
         })
@@ -286,9 +368,17 @@ impl Shared {
         if &public_key != chain.certificate.tbs_certificate().subject_public_key_info() {
             return Err(unusable("it is for another key".to_owned()));
         }
-        let issued = Issued { tier, serial, chain_pem, not_before: chain.not_before, not_after: chain.not_after };
+        let issued = Issued {
+            tier,
+            serial,
+            chain_pem,
+            not_before: chain.not_before,
+            not_after: chain.not_after,
+        };
         let (id, now) = (row.id.clone(), self.clock.now());
-        self.db.write(move |conn| store::fulfil(conn, &id, &issued, now).map_err(Error::from)).await?;
+        self.db
+            .write(move |conn| store::fulfil(conn, &id, &issued, now).map_err(Error::from))
+            .await?;
         self.identities.forget(mailbox);
         tracing::info!(tier = %tier, "a mailbox was enrolled");
         let identity = self.identities.best(mailbox, now).await?;
@@ -305,7 +395,9 @@ impl Shared {
 
     async fn end(&self, row: &IdentityRow, change: (State, State), reason: &str) -> Result<bool, Error> {
         let (id, reason, now) = (row.id.clone(), reason.to_owned(), self.clock.now());
-        self.db.write(move |conn| store::end(conn, &id, change, &reason, now).map_err(Error::from)).await
+        self.db
+            .write(move |conn| store::end(conn, &id, change, &reason, now).map_err(Error::from))
+            .await
     }
 
     async fn key_exists(&self, row: &IdentityRow) -> Result<bool, Error> {
@@ -321,15 +413,28 @@ impl Shared {
     /// A key that nothing refers to. If it cannot be removed now, the next start does it.
     async fn remove_key(&self, row: &IdentityRow) {
         let (keys, key_name) = (self.keys.clone(), row.key_id.clone());
-        let removed = blocking(move || key_name.parse().and_then(|id| keys.remove(&id)).map_err(|source| Error::Key { key: key_name, source })).await;
+        let removed = blocking(move || {
+            key_name
+                .parse()
+                .and_then(|id| keys.remove(&id))
+                .map_err(|source| Error::Key { key: key_name, source })
+        })
+        .await;
         if let Err(error) = removed {
             tracing::warn!(%error, "an unused key could not be removed");
         }
     }
 
     fn client_for(&self, mailbox: &Mailbox) -> Option<&Client> {
-        let named = self.accounts.iter().find(|(scope, _)| scope.mailboxes.contains(mailbox));
-        let account = named.or_else(|| self.accounts.iter().find(|(scope, _)| scope.domains.contains(mailbox.domain())));
+        let named = self
+            .accounts
+            .iter()
+            .find(|(scope, _)| scope.mailboxes.contains(mailbox));
+        let account = named.or_else(|| {
+            self.accounts
+                .iter()
+                .find(|(scope, _)| scope.domains.contains(mailbox.domain()))
+        });
         account.map(|(_, client)| client)
     }
 }
@@ -338,10 +443,19 @@ impl Shared {
 fn failure(mailbox: &Mailbox, error: ClientError) -> EnrolError {
     let mailbox = mailbox.to_string();
     match &error {
-        _ if error.is_temporary() => EnrolError::Unreachable { mailbox, source: Arc::new(error) },
+        _ if error.is_temporary() => EnrolError::Unreachable {
+            mailbox,
+            source: Arc::new(error),
+        },
         // RFC 9110 section 15.5.2: it does not know who we are, which is no answer to the question.
-        ClientError::Refused(problem) if problem.status != 401 => EnrolError::Refused { mailbox, reason: problem.to_string() },
-        _ => EnrolError::Misconfigured { mailbox, source: Arc::new(error) },
+        ClientError::Refused(problem) if problem.status != 401 => EnrolError::Refused {
+            mailbox,
+            reason: problem.to_string(),
+        },
+        _ => EnrolError::Misconfigured {
+            mailbox,
+            source: Arc::new(error),
+        },
     }
 }
 
@@ -350,10 +464,17 @@ pub(crate) async fn remove_orphaned_keys(db: &Pool, keys: &Arc<dyn KeyStore>) ->
     let known = db.read(|conn| store::key_ids(conn).map_err(Error::from)).await?;
     let keys = keys.clone();
     blocking(move || {
-        let stored = keys.list().map_err(|source| Error::Key { key: "list".to_owned(), source })?;
-        let orphaned = |id: &&KeyId| id.as_ref().starts_with(KEY_PREFIX) && !known.iter().any(|known| known == id.as_ref());
+        let stored = keys.list().map_err(|source| Error::Key {
+            key: "list".to_owned(),
+            source,
+        })?;
+        let orphaned =
+            |id: &&KeyId| id.as_ref().starts_with(KEY_PREFIX) && !known.iter().any(|known| known == id.as_ref());
         for id in stored.iter().filter(orphaned) {
-            keys.remove(id).map_err(|source| Error::Key { key: id.to_string(), source })?;
+            keys.remove(id).map_err(|source| Error::Key {
+                key: id.to_string(),
+                source,
+            })?;
             tracing::info!(key = %id, "removed a key that was never used");
         }
         Ok(())
@@ -363,7 +484,9 @@ pub(crate) async fn remove_orphaned_keys(db: &Pool, keys: &Arc<dyn KeyStore>) ->
 
 impl fmt::Debug for Enroller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Enroller").field("identities", &self.0.identities).finish_non_exhaustive()
+        f.debug_struct("Enroller")
+            .field("identities", &self.0.identities)
+            .finish_non_exhaustive()
     }
 }
 

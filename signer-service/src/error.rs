@@ -12,6 +12,8 @@ pub enum Error {
     NotInitialized { folder: PathBuf },
     #[error("{} already holds a gateway; choose another folder", .folder.display())]
     AlreadyInitialized { folder: PathBuf },
+    #[error("{} is not empty; choose a new folder for the gateway", .folder.display())]
+    NotEmpty { folder: PathBuf },
     #[error("could not {action} {}", .path.display())]
     File {
         action: &'static str,
@@ -46,7 +48,11 @@ pub enum Error {
     #[error("the token file {} {reason}", .path.display())]
     Token { path: PathBuf, reason: &'static str },
     #[error("the certificate authority at {url} cannot be asked")]
-    CertificateAuthority { url: String, #[source] source: ca_api::ClientError },
+    CertificateAuthority {
+        url: String,
+        #[source]
+        source: ca_api::ClientError,
+    },
     #[error("could not start to take in mail")]
     Smtp(#[from] smtp::server::ServerError),
 }

@@ -10,8 +10,8 @@ use policies::mailbox::{Mailbox, MailboxName};
 use policies::tier::Tier;
 use policies::time::{Span, Timestamp};
 use x509_cert::Certificate;
-use x509_cert::der::{Decode, Encode};
 use x509_cert::der::asn1::Utf8StringRef;
+use x509_cert::der::{Decode, Encode};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
@@ -57,7 +57,11 @@ impl Identity {
 
     /// See [`sign_detached`]. Blocks for some milliseconds.
     pub fn sign(&self, content: &[u8], signing_time: Timestamp) -> Result<Vec<u8>, CmsError> {
-        let signer = Signer { key: &*self.key, certificate: &self.certificate, intermediates: &self.intermediates };
+        let signer = Signer {
+            key: &*self.key,
+            certificate: &self.certificate,
+            intermediates: &self.intermediates,
+        };
         sign_detached(content, signer, signing_time)
     }
 
@@ -68,14 +72,23 @@ impl Identity {
 
     fn from_row(row: IdentityRow, keys: &dyn KeyStore) -> Result<Self, Error> {
         let id = row.id;
-        let broken = |reason: &str| Error::StoredIdentity { id: id.clone(), reason: reason.to_owned() };
+        let broken = |reason: &str| Error::StoredIdentity {
+            id: id.clone(),
+            reason: reason.to_owned(),
+        };
         let (Some(tier), Some(serial), Some(chain_pem)) = (row.tier, row.serial, row.chain_pem) else {
             return Err(broken("it has no certificate"));
         };
         let mailbox = Mailbox::parse(&row.mailbox).map_err(|error| broken(&error.to_string()))?;
         let chain = Chain::parse(&chain_pem, &mailbox).map_err(|reason| broken(&reason.to_string()))?;
-        let key_id: KeyId = row.key_id.parse().map_err(|source| Error::Key { key: row.key_id.clone(), source })?;
-        let key = keys.open(&key_id).map_err(|source| Error::Key { key: row.key_id.clone(), source })?;
+        let key_id: KeyId = row.key_id.parse().map_err(|source| Error::Key {
+            key: row.key_id.clone(),
+            source,
+        })?;
+        let key = keys.open(&key_id).map_err(|source| Error::Key {
+            key: row.key_id.clone(),
+            source,
+        })?;
         if key.public_key() != chain.certificate.tbs_certificate().subject_public_key_info() {
             return Err(broken("its certificate is for another key"));
         }
@@ -97,7 +110,16 @@ impl Identity {
 /// expired or not yet valid.
 pub fn choose(identities: &[Arc<Identity>], now: Timestamp) -> Option<Arc<Identity>> {
     let valid = identities.iter().filter(|identity| identity.is_valid_at(now));
-    valid.max_by(|one, other| (one.tier, one.not_before, one.not_after, &one.id).cmp(&(other.tier, other.not_before, other.not_after, &other.id))).cloned()
+    valid
+        .max_by(|one, other| {
+            (one.tier, one.not_before, one.not_after, &one.id).cmp(&(
+                other.tier,
+                other.not_before,
+                other.not_after,
+                &other.id,
+            ))
+        })
+        .cloned()
 }
 
 /// A certificate for a mailbox and what stands between it and the root.
@@ -125,11 +147,15 @@ pub(crate) enum UnusableChain {
 impl Chain {
     /// Reads a chain in PEM, the end-entity certificate first, and checks that it names `mailbox` (RFC 8550 section 3).
     pub(crate) fn parse(pem: &str, mailbox: &Mailbox) -> Result<Self, UnusableChain> {
-        let mut certificates = Certificate::load_pem_chain(pem.as_bytes()).map_err(|_| UnusableChain::Pem)?.into_iter();
+        let mut certificates = Certificate::load_pem_chain(pem.as_bytes())
+            .map_err(|_| UnusableChain::Pem)?
+            .into_iter();
         let certificate = certificates.next().ok_or(UnusableChain::Empty)?;
         let intermediates: Vec<Certificate> = certificates.collect();
         if !mailboxes(&certificate).contains(mailbox) {
-            return Err(UnusableChain::OtherMailbox { mailbox: mailbox.to_string() });
+            return Err(UnusableChain::OtherMailbox {
+                mailbox: mailbox.to_string(),
+            });
         }
         let links = std::iter::once(&certificate).chain(&intermediates).zip(&intermediates);
         for (position, (subject, issuer)) in links.enumerate() {
@@ -138,9 +164,18 @@ impl Chain {
             }
         }
         let validity = certificate.tbs_certificate().validity();
-        let seconds = |time: x509_cert::time::Time| i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX);
-        let (not_before, not_after) = (Timestamp::from_unix(seconds(validity.not_before)), Timestamp::from_unix(seconds(validity.not_after)));
-        Ok(Self { certificate, intermediates, not_before, not_after })
+        let seconds =
+            |time: x509_cert::time::Time| i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX);
+        let (not_before, not_after) = (
+            Timestamp::from_unix(seconds(validity.not_before)),
+            Timestamp::from_unix(seconds(validity.not_after)),
+        );
+        Ok(Self {
+            certificate,
+            intermediates,
+            not_before,
+            not_after,
+        })
     }
 }
 
@@ -152,12 +187,20 @@ fn mailboxes(certificate: &Certificate) -> Vec<Mailbox> {
     let name = |name: &GeneralName| match name {
         GeneralName::Rfc822Name(address) => Some(MailboxName::Rfc822Name(address.as_str().to_owned())),
         GeneralName::OtherName(other) if other.type_id == ID_ON_SMTP_UTF8_MAILBOX => {
-            let text = Utf8StringRef::from_der(&other.value.to_der().ok()?).ok()?.as_str().to_owned();
+            let text = Utf8StringRef::from_der(&other.value.to_der().ok()?)
+                .ok()?
+                .as_str()
+                .to_owned();
             Some(MailboxName::SmtpUtf8Mailbox(text))
         }
         _ => None,
     };
-    names.0.iter().filter_map(name).filter_map(|name| Mailbox::from_subject_alternative_name(&name).ok()).collect()
+    names
+        .0
+        .iter()
+        .filter_map(name)
+        .filter_map(|name| Mailbox::from_subject_alternative_name(&name).ok())
+        .collect()
 }
 
 /// All identities of this gateway, read from the database and kept for a minute.
@@ -174,7 +217,11 @@ struct Cached {
 
 impl Identities {
     pub(crate) fn new(db: Pool, keys: Arc<dyn KeyStore>) -> Self {
-        Self { db, keys, cache: Mutex::default() }
+        Self {
+            db,
+            keys,
+            cache: Mutex::default(),
+        }
     }
 
     /// The identity to sign with for `mailbox`, if there is one that is valid now.
@@ -189,7 +236,10 @@ impl Identities {
             return Ok(choose(&cached.identities, now));
         }
         let wanted = mailbox.clone();
-        let rows = self.db.read(move |conn| store::valid(conn, &wanted).map_err(Error::from)).await?;
+        let rows = self
+            .db
+            .read(move |conn| store::valid(conn, &wanted).map_err(Error::from))
+            .await?;
         if rows.is_empty() {
             self.forget(mailbox);
             return Ok(None);
@@ -212,7 +262,13 @@ impl Identities {
         if cache.len() >= MOST_CACHED {
             cache.clear();
         }
-        cache.insert(mailbox.clone(), Cached { read_at: now, identities });
+        cache.insert(
+            mailbox.clone(),
+            Cached {
+                read_at: now,
+                identities,
+            },
+        );
         Ok(chosen)
     }
 
@@ -228,13 +284,19 @@ impl Identities {
 
 impl fmt::Debug for Identities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identities").field("cached", &self.lock().len()).finish_non_exhaustive()
+        f.debug_struct("Identities")
+            .field("cached", &self.lock().len())
+            .finish_non_exhaustive()
     }
 }
 
 /// Runs work that blocks (keys, signatures) on a thread for it.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Error::Interrupted))
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err(Error::Interrupted))
 }
 
 /// How long another process may wait until this one notices a new or revoked identity.
@@ -243,4 +305,5 @@ const REREAD_AFTER: Span = Span::minutes(1);
 /// An identity takes some ten kilobytes.
 const MOST_CACHED: usize = 10_000;
 
-const ID_ON_SMTP_UTF8_MAILBOX: const_oid::ObjectIdentifier = const_oid::ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.8.9");
+const ID_ON_SMTP_UTF8_MAILBOX: const_oid::ObjectIdentifier =
+    const_oid::ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.8.9");

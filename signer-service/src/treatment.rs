@@ -13,7 +13,10 @@ use crate::mime::entity::{Entity, Multipart};
 /// What is done with a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Treatment {
-    Sign { from: Mailbox, without_identity: WithoutIdentity },
+    Sign {
+        from: Mailbox,
+        without_identity: WithoutIdentity,
+    },
     PassUntouched(Untouched),
     Refuse(Refusal),
 }
@@ -48,7 +51,9 @@ pub enum Refusal {
     Header(#[from] HeaderProblem),
     #[error("{0}; write exactly one From field with exactly one address, such as \"From: Alice <alice@example.com>\"")]
     From(FromProblem),
-    #[error("this connection may not send mail from {mailbox}; ask the operator of this gateway to list the address or its domain for your network")]
+    #[error(
+        "this connection may not send mail from {mailbox}; ask the operator of this gateway to list the address or its domain for your network"
+    )]
     NotAuthorized { mailbox: String },
     #[error("the message cannot be signed: {0}")]
     Mime(#[from] MimeError),
@@ -73,7 +78,9 @@ fn treat(message: &[u8], reverse_path: ReversePath, may_sign_for: &Scope) -> Res
     let (header, _) = HeaderBlock::parse(message)?;
     let from = match (sender(&header), reverse_path) {
         (Ok(sender), _) => sender.mailbox().clone(),
-        (Err(problem @ (FromProblem::Missing | FromProblem::Repeated { .. })), _) => return Err(Refusal::From(problem)),
+        (Err(problem @ (FromProblem::Missing | FromProblem::Repeated { .. })), _) => {
+            return Err(Refusal::From(problem));
+        }
         // Mail servers write "MAILER-DAEMON@host (Mail Delivery System)" and worse; unsigned it claims nothing.
         (Err(_), ReversePath::Null) => return Ok(Treatment::PassUntouched(Untouched::Notification)),
         (Err(problem), ReversePath::Address) => return Err(Refusal::From(problem)),
@@ -81,7 +88,9 @@ fn treat(message: &[u8], reverse_path: ReversePath, may_sign_for: &Scope) -> Res
     if !may_sign_for.covers(&from) {
         return match reverse_path {
             ReversePath::Null => Ok(Treatment::PassUntouched(Untouched::Notification)),
-            ReversePath::Address => Err(Refusal::NotAuthorized { mailbox: from.to_string() }),
+            ReversePath::Address => Err(Refusal::NotAuthorized {
+                mailbox: from.to_string(),
+            }),
         };
     }
     if let Some(untouched) = protection(&Entity::split(message)?)? {
@@ -98,7 +107,10 @@ fn treat(message: &[u8], reverse_path: ReversePath, may_sign_for: &Scope) -> Res
 fn is_automatic(header: &HeaderBlock<'_>) -> bool {
     header.named("Auto-Submitted").any(|field| {
         let value = field.unfolded();
-        let keyword = value.split(|byte| matches!(byte, b';' | b'(' | b' ' | b'\t')).next().unwrap_or_default();
+        let keyword = value
+            .split(|byte| matches!(byte, b';' | b'(' | b' ' | b'\t'))
+            .next()
+            .unwrap_or_default();
         !keyword.eq_ignore_ascii_case(b"no")
     })
 }
@@ -106,23 +118,35 @@ fn is_automatic(header: &HeaderBlock<'_>) -> bool {
 /// Whether the message is signed, encrypted or rights-managed already: by its type, and by the CMS type where the
 /// media type does not tell.
 fn protection(entity: &Entity<'_>) -> Result<Option<Untouched>, MimeError> {
-    let Some(media) = media_of(entity)? else { return Ok(None) };
+    let Some(media) = media_of(entity)? else {
+        return Ok(None);
+    };
     Ok(match media.value.as_str() {
         "multipart/signed" => Some(Untouched::AlreadySigned),
         "multipart/encrypted" => Some(Untouched::AlreadyEncrypted),
         RIGHTS_MANAGED => Some(Untouched::RightsManaged),
-        "application/pkcs7-mime" | "application/x-pkcs7-mime" => Some(cms_type(entity).unwrap_or(Untouched::AlreadyEncrypted)),
+        "application/pkcs7-mime" | "application/x-pkcs7-mime" => {
+            Some(cms_type(entity).unwrap_or(Untouched::AlreadyEncrypted))
+        }
         "application/pkcs7-signature" | "application/x-pkcs7-signature" => Some(Untouched::AlreadySigned),
         "application/octet-stream" if has_cms_name(entity, &media)? => cms_type(entity),
         value if value.starts_with("multipart/") => {
-            let Some(boundary) = media.parameter("boundary") else { return Ok(None) };
+            let Some(boundary) = media.parameter("boundary") else {
+                return Ok(None);
+            };
             // A broken multipart is refused when it is to be rewritten, with the reason.
-            let Ok(multipart) = Multipart::split(entity.body, boundary) else { return Ok(None) };
+            let Ok(multipart) = Multipart::split(entity.body, boundary) else {
+                return Ok(None);
+            };
             let is_rights_managed = |part: &&[u8]| {
                 let media = Entity::split(part).ok().and_then(|part| media_of(&part).ok().flatten());
                 media.is_some_and(|media| media.value == RIGHTS_MANAGED)
             };
-            multipart.parts.iter().any(|part| is_rights_managed(part)).then_some(Untouched::RightsManaged)
+            multipart
+                .parts
+                .iter()
+                .any(|part| is_rights_managed(part))
+                .then_some(Untouched::RightsManaged)
         }
         _ => None,
     })
@@ -135,17 +159,32 @@ fn media_of(entity: &Entity<'_>) -> Result<Option<Parameterized>, MimeError> {
 
 /// Whether an attachment without a telling type is called like a CMS file.
 fn has_cms_name(entity: &Entity<'_>, media: &Parameterized) -> Result<bool, MimeError> {
-    let disposition = entity.only("Content-Disposition")?.and_then(|field| Parameterized::parse(&field.value()));
-    let names = [media.parameter("name"), disposition.as_ref().and_then(|disposition| disposition.parameter("filename"))];
+    let disposition = entity
+        .only("Content-Disposition")?
+        .and_then(|field| Parameterized::parse(&field.value()));
+    let names = [
+        media.parameter("name"),
+        disposition
+            .as_ref()
+            .and_then(|disposition| disposition.parameter("filename")),
+    ];
     Ok(names.into_iter().flatten().any(|name| {
         let extension = name.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
-        [b"p7m".as_slice(), b"p7s", b"p7z"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+        [b"p7m".as_slice(), b"p7s", b"p7z"]
+            .iter()
+            .any(|known| extension.eq_ignore_ascii_case(known))
     }))
 }
 
 /// The content type of the CMS ContentInfo at the start of a base64 body (RFC 5652 section 3).
 fn cms_type(entity: &Entity<'_>) -> Option<Untouched> {
-    let text: Vec<u8> = entity.body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).take(64).collect();
+    let text: Vec<u8> = entity
+        .body
+        .iter()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .take(64)
+        .collect();
     let start = BASE64.decode(&text[..text.len() / 4 * 4]).ok()?;
     // SEQUENCE with a length of one to five octets, or indefinite; then the OBJECT IDENTIFIER.
     let after = start.strip_prefix(&[0x30])?;
@@ -154,8 +193,15 @@ fn cms_type(entity: &Entity<'_>) -> Option<Untouched> {
         _ => 1,
     };
     let identifier = after.get(length_octets..)?;
-    let known = [(SIGNED_DATA, Untouched::AlreadySigned), (ENVELOPED_DATA, Untouched::AlreadyEncrypted), (AUTH_ENVELOPED_DATA, Untouched::AlreadyEncrypted)];
-    known.into_iter().find(|(oid, _)| identifier.starts_with(oid)).map(|(_, untouched)| untouched)
+    let known = [
+        (SIGNED_DATA, Untouched::AlreadySigned),
+        (ENVELOPED_DATA, Untouched::AlreadyEncrypted),
+        (AUTH_ENVELOPED_DATA, Untouched::AlreadyEncrypted),
+    ];
+    known
+        .into_iter()
+        .find(|(oid, _)| identifier.starts_with(oid))
+        .map(|(_, untouched)| untouched)
 }
 
 const RIGHTS_MANAGED: &str = "application/x-microsoft-rpmsg-message";
@@ -163,38 +209,65 @@ const RIGHTS_MANAGED: &str = "application/x-microsoft-rpmsg-message";
 /// DER of 1.2.840.113549.1.7.2, 1.2.840.113549.1.7.3 and 1.2.840.113549.1.9.16.1.23.
 const SIGNED_DATA: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
 const ENVELOPED_DATA: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x03];
-const AUTH_ENVELOPED_DATA: &[u8] = &[0x06, 0x0b, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x01, 0x17];
+const AUTH_ENVELOPED_DATA: &[u8] = &[
+    0x06, 0x0b, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x01, 0x17,
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn scope() -> Scope {
-        Scope { domains: vec!["example.com".parse().unwrap()], mailboxes: vec![Mailbox::parse("bob@example.org").unwrap()] }
+        Scope {
+            domains: vec!["example.com".parse().unwrap()],
+            mailboxes: vec![Mailbox::parse("bob@example.org").unwrap()],
+        }
     }
 
     #[track_caller]
     fn check(header: &str, reverse_path: ReversePath, expected: Treatment) {
-        assert_eq!(decide(format!("{header}\r\n\r\nbody\r\n").as_bytes(), reverse_path, &scope()), expected);
+        assert_eq!(
+            decide(format!("{header}\r\n\r\nbody\r\n").as_bytes(), reverse_path, &scope()),
+            expected
+        );
     }
 
     fn sign(mailbox: &str, without_identity: WithoutIdentity) -> Treatment {
-        Treatment::Sign { from: Mailbox::parse(mailbox).unwrap(), without_identity }
+        Treatment::Sign {
+            from: Mailbox::parse(mailbox).unwrap(),
+            without_identity,
+        }
     }
 
     #[test]
     fn people_are_signed_for_and_enrolled() {
-        check("From: Alice <alice@EXAMPLE.com>", ReversePath::Address, sign("alice@example.com", WithoutIdentity::Enrol));
-        check("From: BOB@example.org\r\nAuto-Submitted: no", ReversePath::Address, sign("bob@example.org", WithoutIdentity::Enrol));
+        check(
+            "From: Alice <alice@EXAMPLE.com>",
+            ReversePath::Address,
+            sign("alice@example.com", WithoutIdentity::Enrol),
+        );
+        check(
+            "From: BOB@example.org\r\nAuto-Submitted: no",
+            ReversePath::Address,
+            sign("bob@example.org", WithoutIdentity::Enrol),
+        );
     }
 
     #[test]
     fn programs_are_signed_for_if_they_have_an_identity() {
         let expected = || sign("alice@example.com", WithoutIdentity::PassUntouched);
         check("From: alice@example.com", ReversePath::Null, expected());
-        check("From: alice@example.com\r\nAuto-Submitted: auto-replied; x=y", ReversePath::Address, expected());
+        check(
+            "From: alice@example.com\r\nAuto-Submitted: auto-replied; x=y",
+            ReversePath::Address,
+            expected(),
+        );
         let notification = || Treatment::PassUntouched(Untouched::Notification);
-        check("From: MAILER-DAEMON@mail.example.net (Mail Delivery System)", ReversePath::Null, notification());
+        check(
+            "From: MAILER-DAEMON@mail.example.net (Mail Delivery System)",
+            ReversePath::Null,
+            notification(),
+        );
         check("From: postmaster@example.net", ReversePath::Null, notification());
     }
 
@@ -221,12 +294,24 @@ mod tests {
         ] {
             for reverse_path in [ReversePath::Address] {
                 let treatment = decide(format!("{from}\r\n\r\n").as_bytes(), reverse_path, &scope());
-                assert!(matches!(treatment, Treatment::Refuse(Refusal::From(_))), "{from:?}: {treatment:?}");
+                assert!(
+                    matches!(treatment, Treatment::Refuse(Refusal::From(_))),
+                    "{from:?}: {treatment:?}"
+                );
             }
         }
-        for header in ["From : alice@example.com", "From: alice@example.com\r\n \r\nSubject: x", "From alice@example.com Mon\r\nFrom: alice@example.com", "From: alice@example.com\0", "From: alice@example.com\nFrom: mallory@example.net"] {
+        for header in [
+            "From : alice@example.com",
+            "From: alice@example.com\r\n \r\nSubject: x",
+            "From alice@example.com Mon\r\nFrom: alice@example.com",
+            "From: alice@example.com\0",
+            "From: alice@example.com\nFrom: mallory@example.net",
+        ] {
             let treatment = decide(format!("{header}\r\n\r\n").as_bytes(), ReversePath::Address, &scope());
-            assert!(matches!(treatment, Treatment::Refuse(Refusal::Header(_))), "{header:?}: {treatment:?}");
+            assert!(
+                matches!(treatment, Treatment::Refuse(Refusal::Header(_))),
+                "{header:?}: {treatment:?}"
+            );
         }
     }
 
@@ -234,7 +319,10 @@ mod tests {
     fn a_null_sender_does_not_hide_two_from_fields() {
         for from in ["From: a@example.com\r\nFrom: b@example.com", "Subject: none"] {
             let treatment = decide(format!("{from}\r\n\r\n").as_bytes(), ReversePath::Null, &scope());
-            assert!(matches!(treatment, Treatment::Refuse(Refusal::From(_))), "{from:?}: {treatment:?}");
+            assert!(
+                matches!(treatment, Treatment::Refuse(Refusal::From(_))),
+                "{from:?}: {treatment:?}"
+            );
         }
     }
 
@@ -247,42 +335,85 @@ mod tests {
             ("carol@example.org", "carol@example.org"),
             ("\"alice@example.com\" <mallory@example.net>", "mallory@example.net"),
         ] {
-            check(&format!("From: {from}\r\nSender: alice@example.com"), ReversePath::Address, Treatment::Refuse(Refusal::NotAuthorized { mailbox: mailbox.to_owned() }));
+            check(
+                &format!("From: {from}\r\nSender: alice@example.com"),
+                ReversePath::Address,
+                Treatment::Refuse(Refusal::NotAuthorized {
+                    mailbox: mailbox.to_owned(),
+                }),
+            );
         }
     }
 
     #[test]
     fn protected_messages_are_not_touched() {
         for (content, expected) in [
-            ("Content-Type: multipart/signed; protocol=\"application/pkcs7-signature\"; boundary=b", Untouched::AlreadySigned),
-            ("Content-Type: Multipart/Signed; protocol=\"application/pgp-signature\"; boundary=b", Untouched::AlreadySigned),
-            ("Content-Type: multipart/encrypted; protocol=\"application/pgp-encrypted\"; boundary=b", Untouched::AlreadyEncrypted),
-            ("Content-Type: application/pkcs7-mime; smime-type=enveloped-data", Untouched::AlreadyEncrypted),
-            ("Content-Type: application/x-microsoft-rpmsg-message", Untouched::RightsManaged),
+            (
+                "Content-Type: multipart/signed; protocol=\"application/pkcs7-signature\"; boundary=b",
+                Untouched::AlreadySigned,
+            ),
+            (
+                "Content-Type: Multipart/Signed; protocol=\"application/pgp-signature\"; boundary=b",
+                Untouched::AlreadySigned,
+            ),
+            (
+                "Content-Type: multipart/encrypted; protocol=\"application/pgp-encrypted\"; boundary=b",
+                Untouched::AlreadyEncrypted,
+            ),
+            (
+                "Content-Type: application/pkcs7-mime; smime-type=enveloped-data",
+                Untouched::AlreadyEncrypted,
+            ),
+            (
+                "Content-Type: application/x-microsoft-rpmsg-message",
+                Untouched::RightsManaged,
+            ),
         ] {
-            check(&format!("From: alice@example.com\r\n{content}"), ReversePath::Address, Treatment::PassUntouched(expected));
+            check(
+                &format!("From: alice@example.com\r\n{content}"),
+                ReversePath::Address,
+                Treatment::PassUntouched(expected),
+            );
         }
     }
 
     #[test]
     fn cms_is_recognized_by_its_content() {
-        for (oid, expected) in [(SIGNED_DATA, Untouched::AlreadySigned), (ENVELOPED_DATA, Untouched::AlreadyEncrypted), (AUTH_ENVELOPED_DATA, Untouched::AlreadyEncrypted)] {
+        for (oid, expected) in [
+            (SIGNED_DATA, Untouched::AlreadySigned),
+            (ENVELOPED_DATA, Untouched::AlreadyEncrypted),
+            (AUTH_ENVELOPED_DATA, Untouched::AlreadyEncrypted),
+        ] {
             for length in [&[0x80][..], &[0x7f], &[0x82, 0x10, 0x00]] {
                 let body = BASE64.encode(&[&[0x30], length, oid, &[0xa0, 0x80, 0, 0, 0, 0, 0, 0]].concat());
-                for content in ["application/octet-stream; name=smime.P7M", "application/pkcs7-mime; smime-type=lies"] {
-                    let message = format!("From: alice@example.com\r\nContent-Type: {content}\r\nContent-Transfer-Encoding: base64\r\n\r\n{body}\r\n");
-                    assert_eq!(decide(message.as_bytes(), ReversePath::Address, &scope()), Treatment::PassUntouched(expected));
+                for content in [
+                    "application/octet-stream; name=smime.P7M",
+                    "application/pkcs7-mime; smime-type=lies",
+                ] {
+                    let message = format!(
+                        "From: alice@example.com\r\nContent-Type: {content}\r\nContent-Transfer-Encoding: base64\r\n\r\n{body}\r\n"
+                    );
+                    assert_eq!(
+                        decide(message.as_bytes(), ReversePath::Address, &scope()),
+                        Treatment::PassUntouched(expected)
+                    );
                 }
             }
         }
         let other = "From: alice@example.com\r\nContent-Type: application/octet-stream; name=plans.p7m\r\n\r\nAAAA\r\n";
-        assert_eq!(decide(other.as_bytes(), ReversePath::Address, &scope()), sign("alice@example.com", WithoutIdentity::Enrol));
+        assert_eq!(
+            decide(other.as_bytes(), ReversePath::Address, &scope()),
+            sign("alice@example.com", WithoutIdentity::Enrol)
+        );
     }
 
     #[test]
     fn rights_management_in_an_attachment_counts() {
         let message = "From: alice@example.com\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nopen the attachment\r\n--b\r\nContent-Type: application/x-microsoft-rpmsg-message; name=message.rpmsg\r\n\r\nx\r\n--b--\r\n";
-        assert_eq!(decide(message.as_bytes(), ReversePath::Address, &scope()), Treatment::PassUntouched(Untouched::RightsManaged));
+        assert_eq!(
+            decide(message.as_bytes(), ReversePath::Address, &scope()),
+            Treatment::PassUntouched(Untouched::RightsManaged)
+        );
     }
 
     #[test]

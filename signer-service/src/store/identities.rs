@@ -102,23 +102,43 @@ pub(crate) fn insert_order(conn: &mut AnyConnection, row: &IdentityRow, mailbox:
 /// The order for a mailbox that is under way; there is at most one.
 pub(crate) fn ordered(conn: &mut AnyConnection, mailbox: &Mailbox) -> QueryResult<Option<IdentityRow>> {
     let query = identities::table.filter(identities::mailbox.eq(mailbox.as_ref().to_owned()));
-    query.filter(identities::state.eq(AsText(State::Ordered))).select(IdentityRow::as_select()).first(conn).optional()
+    query
+        .filter(identities::state.eq(AsText(State::Ordered)))
+        .select(IdentityRow::as_select())
+        .first(conn)
+        .optional()
 }
 
 pub(crate) fn valid(conn: &mut AnyConnection, mailbox: &Mailbox) -> QueryResult<Vec<IdentityRow>> {
     let query = identities::table.filter(identities::mailbox.eq(mailbox.as_ref().to_owned()));
-    query.filter(identities::state.eq(AsText(State::Valid))).select(IdentityRow::as_select()).order(identities::created_at.desc()).load(conn)
+    query
+        .filter(identities::state.eq(AsText(State::Valid)))
+        .select(IdentityRow::as_select())
+        .order(identities::created_at.desc())
+        .load(conn)
 }
 
 /// Those whose certificates have not ended at `now`, for the question whether one was revoked.
 pub(crate) fn unexpired(conn: &mut AnyConnection, now: Timestamp) -> QueryResult<Vec<IdentityRow>> {
-    let query = identities::table.filter(identities::state.eq(AsText(State::Valid))).filter(identities::not_after.ge(now.unix()));
-    query.select(IdentityRow::as_select()).order(identities::mailbox.asc()).load(conn)
+    let query = identities::table
+        .filter(identities::state.eq(AsText(State::Valid)))
+        .filter(identities::not_after.ge(now.unix()));
+    query
+        .select(IdentityRow::as_select())
+        .order(identities::mailbox.asc())
+        .load(conn)
 }
 
 /// All rows, by mailbox, the newest first.
 pub(crate) fn all(conn: &mut AnyConnection) -> QueryResult<Vec<IdentityRow>> {
-    identities::table.select(IdentityRow::as_select()).order((identities::mailbox.asc(), identities::created_at.desc(), identities::id.asc())).load(conn)
+    identities::table
+        .select(IdentityRow::as_select())
+        .order((
+            identities::mailbox.asc(),
+            identities::created_at.desc(),
+            identities::id.asc(),
+        ))
+        .load(conn)
 }
 
 pub(crate) fn key_ids(conn: &mut AnyConnection) -> QueryResult<Vec<String>> {
@@ -127,7 +147,9 @@ pub(crate) fn key_ids(conn: &mut AnyConnection) -> QueryResult<Vec<String>> {
 
 /// Ordered becomes valid; false if somebody else has moved the row on.
 pub(crate) fn fulfil(conn: &mut AnyConnection, id: &str, issued: &Issued, now: Timestamp) -> QueryResult<bool> {
-    let ordered = identities::table.filter(identities::id.eq(id.to_owned())).filter(identities::state.eq(AsText(State::Ordered)));
+    let ordered = identities::table
+        .filter(identities::id.eq(id.to_owned()))
+        .filter(identities::state.eq(AsText(State::Ordered)));
     let changed = diesel::update(ordered)
         .set((
             identities::state.eq(AsText(State::Valid)),
@@ -143,10 +165,22 @@ pub(crate) fn fulfil(conn: &mut AnyConnection, id: &str, issued: &Issued, now: T
 }
 
 /// Moves a row from one state to another, with the reason; false if it was not in that state any more.
-pub(crate) fn end(conn: &mut AnyConnection, id: &str, (from, to): (State, State), problem: &str, now: Timestamp) -> QueryResult<bool> {
-    let row = identities::table.filter(identities::id.eq(id.to_owned())).filter(identities::state.eq(AsText(from)));
+pub(crate) fn end(
+    conn: &mut AnyConnection,
+    id: &str,
+    (from, to): (State, State),
+    problem: &str,
+    now: Timestamp,
+) -> QueryResult<bool> {
+    let row = identities::table
+        .filter(identities::id.eq(id.to_owned()))
+        .filter(identities::state.eq(AsText(from)));
     let changed = diesel::update(row)
-        .set((identities::state.eq(AsText(to)), identities::problem.eq(Some(problem.to_owned())), identities::updated_at.eq(now.unix())))
+        .set((
+            identities::state.eq(AsText(to)),
+            identities::problem.eq(Some(problem.to_owned())),
+            identities::updated_at.eq(now.unix()),
+        ))
         .execute(conn)?;
     Ok(changed == 1)
 }

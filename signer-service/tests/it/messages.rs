@@ -15,7 +15,11 @@ fn check_bytes(message: &[u8]) -> Vec<u8> {
     for alice in Alice::both() {
         last = alice.sign_and_check(message);
         assert_eq!(contents(&last), before, "{}", String::from_utf8_lossy(&last));
-        for line in ["From: Alice <alice@example.com>\r\n", "Subject: ", "MIME-Version: 1.0\r\n"] {
+        for line in [
+            "From: Alice <alice@example.com>\r\n",
+            "Subject: ",
+            "MIME-Version: 1.0\r\n",
+        ] {
             let outer = &last[..find(&last, b"\r\n\r\n").unwrap()];
             assert!(find(outer, line.trim_end().as_bytes()).is_some(), "{line}");
         }
@@ -32,31 +36,48 @@ fn entity(signed: &[u8]) -> String {
 #[test]
 fn plain_text_stays_as_it_is() {
     let signed = check("MIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\nHello\r\n\r\nBob\r\n");
-    assert_eq!(entity(&signed), "Content-Type: text/plain; charset=us-ascii\r\n\r\nHello\r\n\r\nBob\r\n");
+    assert_eq!(
+        entity(&signed),
+        "Content-Type: text/plain; charset=us-ascii\r\n\r\nHello\r\n\r\nBob\r\n"
+    );
     assert!(signed.starts_with(format!("{HEADER}MIME-Version: 1.0\r\nContent-Type: multipart/signed; protocol=\"application/pkcs7-signature\";\r\n micalg=sha-256; boundary=\"=_").as_bytes()));
 }
 
 #[test]
 fn no_mime_header_gets_the_default() {
-    assert_eq!(entity(&check("\r\nHello\r\n")), "Content-Type: text/plain; charset=us-ascii\r\n\r\nHello\r\n");
+    assert_eq!(
+        entity(&check("\r\nHello\r\n")),
+        "Content-Type: text/plain; charset=us-ascii\r\n\r\nHello\r\n"
+    );
 }
 
 #[test]
 fn utf_8_text_becomes_quoted_printable() {
-    let signed = check("MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGrüße aus Köln – 你好\r\n");
-    assert!(entity(&signed).contains("Content-Transfer-Encoding: quoted-printable\r\n\r\nGr=C3=BC=C3=9Fe aus K=C3=B6ln"));
+    let signed = check(
+        "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGrüße aus Köln – 你好\r\n",
+    );
+    assert!(
+        entity(&signed).contains("Content-Transfer-Encoding: quoted-printable\r\n\r\nGr=C3=BC=C3=9Fe aus K=C3=B6ln")
+    );
 }
 
 #[test]
 fn utf_8_text_without_a_label_gets_one() {
-    let signed = crate::support::Alice::with(keys::testing::p256()).sign_and_check(format!("{HEADER}\r\nGrüße\r\n").as_bytes());
-    assert_eq!(entity(&signed), "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nGr=C3=BC=C3=9Fe\r\n");
+    let signed =
+        crate::support::Alice::with(keys::testing::p256()).sign_and_check(format!("{HEADER}\r\nGrüße\r\n").as_bytes());
+    assert_eq!(
+        entity(&signed),
+        "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nGr=C3=BC=C3=9Fe\r\n"
+    );
 }
 
 #[test]
 fn latin_1_text_keeps_its_charset() {
     let message = [HEADER.as_bytes(), b"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: 8bit\r\n\r\nK\xf6ln\r\n"].concat();
-    assert!(entity(&check_bytes(&message)).ends_with("charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nK=F6ln\r\n"));
+    assert!(
+        entity(&check_bytes(&message))
+            .ends_with("charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nK=F6ln\r\n")
+    );
 }
 
 #[test]
@@ -73,7 +94,11 @@ fn html_with_an_inline_image() {
 #[test]
 fn an_attachment_of_a_megabyte() {
     let text = data_encoding::BASE64.encode(&(0..1024 * 1024_u32).map(|n| n.to_le_bytes()[1]).collect::<Vec<u8>>());
-    let wrapped: Vec<&str> = text.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    let wrapped: Vec<&str> = text
+        .as_bytes()
+        .chunks(76)
+        .map(|line| std::str::from_utf8(line).unwrap())
+        .collect();
     let rest = format!(
         "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=mix\r\n\r\n--mix\r\n\r\nsee there\r\n--mix\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n--mix--\r\n",
         wrapped.join("\r\n")
@@ -83,15 +108,25 @@ fn an_attachment_of_a_megabyte() {
 
 #[test]
 fn binary_content_becomes_base64() {
-    let mut message = format!("{HEADER}MIME-Version: 1.0\r\nContent-Type: image/jpeg\r\nContent-Transfer-Encoding: 8bit\r\n\r\n").into_bytes();
-    message.extend((0..=255_u8).filter(|byte| !matches!(byte, 0 | b'\r' | b'\n')).cycle().take(3000));
+    let mut message =
+        format!("{HEADER}MIME-Version: 1.0\r\nContent-Type: image/jpeg\r\nContent-Transfer-Encoding: 8bit\r\n\r\n")
+            .into_bytes();
+    message.extend(
+        (0..=255_u8)
+            .filter(|byte| !matches!(byte, 0 | b'\r' | b'\n'))
+            .cycle()
+            .take(3000),
+    );
     assert!(entity(&check_bytes(&message)).contains("Content-Transfer-Encoding: base64"));
 }
 
 #[test]
 fn long_lines_are_encoded() {
     for media_type in ["text/plain; charset=us-ascii", "application/json"] {
-        let rest = format!("MIME-Version: 1.0\r\nContent-Type: {media_type}\r\n\r\n{}\r\nshort\r\n", "long ".repeat(400).trim_end());
+        let rest = format!(
+            "MIME-Version: 1.0\r\nContent-Type: {media_type}\r\n\r\n{}\r\nshort\r\n",
+            "long ".repeat(400).trim_end()
+        );
         check(&rest);
     }
 }
@@ -99,8 +134,13 @@ fn long_lines_are_encoded() {
 #[test]
 fn wide_encoded_lines_are_wrapped_again() {
     let base64 = data_encoding::BASE64.encode(&[1; 900]);
-    check(&format!("MIME-Version: 1.0\r\nContent-Type: image/gif\r\nContent-Transfer-Encoding: base64\r\n\r\n{base64}\r\n"));
-    check(&format!("MIME-Version: 1.0\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{}=\r\nend=20\r\n", "x".repeat(300)));
+    check(&format!(
+        "MIME-Version: 1.0\r\nContent-Type: image/gif\r\nContent-Transfer-Encoding: base64\r\n\r\n{base64}\r\n"
+    ));
+    check(&format!(
+        "MIME-Version: 1.0\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{}=\r\nend=20\r\n",
+        "x".repeat(300)
+    ));
 }
 
 #[test]
@@ -123,33 +163,54 @@ fn an_attached_message_is_converted_inside() {
 
 #[test]
 fn a_digest_holds_messages_without_saying_so() {
-    let signed = check("MIME-Version: 1.0\r\nContent-Type: multipart/digest; boundary=d\r\n\r\n--d\r\n\r\nFrom: carol@example.org\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nä\r\n--d--\r\n");
+    let signed = check(
+        "MIME-Version: 1.0\r\nContent-Type: multipart/digest; boundary=d\r\n\r\n--d\r\n\r\nFrom: carol@example.org\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nä\r\n--d--\r\n",
+    );
     assert!(entity(&signed).contains("=C3=A4"));
 }
 
 #[test]
 fn a_calendar_invitation() {
-    check("MIME-Version: 1.0\r\nContent-Type: text/calendar; charset=utf-8; method=REQUEST\r\nContent-Transfer-Encoding: 8bit\r\n\r\nBEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nSUMMARY:Frühstück\r\nEND:VCALENDAR\r\n");
+    check(
+        "MIME-Version: 1.0\r\nContent-Type: text/calendar; charset=utf-8; method=REQUEST\r\nContent-Transfer-Encoding: 8bit\r\n\r\nBEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nSUMMARY:Frühstück\r\nEND:VCALENDAR\r\n",
+    );
 }
 
 #[test]
 fn flowed_text_keeps_its_blanks() {
-    let signed = check("MIME-Version: 1.0\r\nContent-Type: text/plain; format=flowed\r\n\r\nThis flows \r\non.\r\n-- \r\nAlice\r\n");
+    let signed = check(
+        "MIME-Version: 1.0\r\nContent-Type: text/plain; format=flowed\r\n\r\nThis flows \r\non.\r\n-- \r\nAlice\r\n",
+    );
     assert!(entity(&signed).contains("This flows=20\r\non.\r\n=2D-=20\r\nAlice\r\n"));
 }
 
 #[test]
 fn preamble_and_epilogue_are_dropped() {
-    let signed = check("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=m\r\n\r\npreamble\r\n--m\r\n\r\ncontent\r\n--m--\r\nepilogue");
-    assert_eq!(entity(&signed), "Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\n\r\ncontent\r\n--m--\r\n");
+    let signed = check(
+        "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=m\r\n\r\npreamble\r\n--m\r\n\r\ncontent\r\n--m--\r\nepilogue",
+    );
+    assert_eq!(
+        entity(&signed),
+        "Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\n\r\ncontent\r\n--m--\r\n"
+    );
     let inner = "--o\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\npreamble\r\n--i\r\n\r\ncontent\r\n--i--\r\nepilogue\r\n--o--\r\n";
-    let signed = check(&format!("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=o\r\n\r\n{inner}"));
-    assert!(entity(&signed).ends_with(inner), "what is inside and fit is not touched");
+    let signed = check(&format!(
+        "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=o\r\n\r\n{inner}"
+    ));
+    assert!(
+        entity(&signed).ends_with(inner),
+        "what is inside and fit is not touched"
+    );
 }
 
 #[test]
 fn a_missing_final_line_break() {
-    assert!(entity(&check("MIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\nno line break")).ends_with("\r\n\r\nno line break"));
+    assert!(
+        entity(&check(
+            "MIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\nno line break"
+        ))
+        .ends_with("\r\n\r\nno line break")
+    );
     check("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\n\r\ncontent\r\n--m--");
 }
 
@@ -168,13 +229,20 @@ fn an_empty_body() {
 
 #[test]
 fn empty_parts() {
-    check("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\n\r\n\r\n--m\r\nContent-Type: text/plain\r\n\r\n--m--\r\n");
+    check(
+        "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\n\r\n\r\n--m\r\nContent-Type: text/plain\r\n\r\n--m--\r\n",
+    );
 }
 
 #[test]
 fn folds_and_blanks_in_the_content_header() {
-    let signed = check("MIME-Version: 1.0\r\nContent-Type: text/plain; \r\n\tcharset=us-ascii;\r\n\tname=\"a.txt\" \r\nContent-Disposition: inline\r\n\r\nx\r\n");
-    assert_eq!(entity(&signed), "Content-Type: text/plain;\r\n\tcharset=us-ascii;\r\n\tname=\"a.txt\"\r\nContent-Disposition: inline\r\n\r\nx\r\n");
+    let signed = check(
+        "MIME-Version: 1.0\r\nContent-Type: text/plain; \r\n\tcharset=us-ascii;\r\n\tname=\"a.txt\" \r\nContent-Disposition: inline\r\n\r\nx\r\n",
+    );
+    assert_eq!(
+        entity(&signed),
+        "Content-Type: text/plain;\r\n\tcharset=us-ascii;\r\n\tname=\"a.txt\"\r\nContent-Disposition: inline\r\n\r\nx\r\n"
+    );
 }
 
 #[test]
@@ -195,7 +263,9 @@ fn bcc_stays_behind() {
 #[test]
 fn protected_parts_inside_are_not_touched() {
     let inner = "Content-Type: multipart/signed; boundary=s; protocol=\"application/pgp-signature\"\r\n\r\nhello \r\n--s \r\n\r\n.signed \r\n--s\r\nContent-Type: application/pgp-signature\r\n\r\nxxxx\r\n--s--\r\n";
-    let message = format!("{HEADER}MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\n{inner}\r\n--m--\r\n");
+    let message = format!(
+        "{HEADER}MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\n{inner}\r\n--m--\r\n"
+    );
     let signed = Alice::with(keys::testing::p256()).sign(message.as_bytes()).unwrap();
     assert!(find(&signed, inner.as_bytes()).is_some());
 }
@@ -211,7 +281,14 @@ fn p_384_names_its_digest() {
 fn invariant_09_same_input_clock_and_randomness_give_the_same_bytes() {
     let message = format!("{HEADER}\r\nGr\u{fc}\u{df}e\r\n");
     let signed = Alice::with(keys::testing::rsa2048()).sign(message.as_bytes()).unwrap();
-    assert_eq!(signed, Alice::with(keys::testing::rsa2048()).sign(message.as_bytes()).unwrap());
+    assert_eq!(
+        signed,
+        Alice::with(keys::testing::rsa2048()).sign(message.as_bytes()).unwrap()
+    );
     let golden = include_bytes!("golden.eml");
-    assert!(signed == golden, "the bytes have changed; if that is meant, golden.eml becomes:\n{}", String::from_utf8_lossy(&signed));
+    assert!(
+        signed == golden,
+        "the bytes have changed; if that is meant, golden.eml becomes:\n{}",
+        String::from_utf8_lossy(&signed)
+    );
 }

@@ -45,17 +45,45 @@ impl Authority {
         let (root_name, issuing_name) = (name("CN=Test Root"), name("CN=Test Issuing"));
         let ca = || {
             vec![
-                extension(&BasicConstraints { ca: true, path_len_constraint: None }, true),
+                extension(
+                    &BasicConstraints {
+                        ca: true,
+                        path_len_constraint: None,
+                    },
+                    true,
+                ),
                 extension(&KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign), true),
             ]
         };
         let root_key = keys::testing::rsa3072();
-        let root = issue(&root_name, &root_name, ca(), root_key.public_key(), &*root_key, 1, (START, END));
-        let issuing = issue(&root_name, &issuing_name, ca(), issuing_key().public_key(), &*root_key, 2, (START, END));
+        let root = issue(
+            &root_name,
+            &root_name,
+            ca(),
+            root_key.public_key(),
+            &*root_key,
+            1,
+            (START, END),
+        );
+        let issuing = issue(
+            &root_name,
+            &issuing_name,
+            ca(),
+            issuing_key().public_key(),
+            &*root_key,
+            2,
+            (START, END),
+        );
         Self { root, issuing }
     }
 
-    pub(crate) fn certify(&self, mailbox: &str, public_key: &SubjectPublicKeyInfoOwned, serial: u8, validity: (i64, i64)) -> Certificate {
+    pub(crate) fn certify(
+        &self,
+        mailbox: &str,
+        public_key: &SubjectPublicKeyInfoOwned,
+        serial: u8,
+        validity: (i64, i64),
+    ) -> Certificate {
         let usage = match public_key.algorithm.oid == RSA {
             true => KeyUsages::DigitalSignature | KeyUsages::KeyEncipherment,
             false => KeyUsages::DigitalSignature | KeyUsages::KeyAgreement,
@@ -63,15 +91,28 @@ impl Authority {
         let extensions = vec![
             extension(&KeyUsage(usage), true),
             extension(&ExtendedKeyUsage(vec![EMAIL_PROTECTION]), false),
-            extension(&SubjectAltName(vec![GeneralName::Rfc822Name(Ia5String::new(mailbox).unwrap())]), false),
+            extension(
+                &SubjectAltName(vec![GeneralName::Rfc822Name(Ia5String::new(mailbox).unwrap())]),
+                false,
+            ),
         ];
         let subject = name(&format!("CN={mailbox}"));
-        issue(self.issuing.tbs_certificate().subject(), &subject, extensions, public_key, &*issuing_key(), serial, validity)
+        issue(
+            self.issuing.tbs_certificate().subject(),
+            &subject,
+            extensions,
+            public_key,
+            &*issuing_key(),
+            serial,
+            validity,
+        )
     }
 
     fn store(&self) -> X509Store {
         let mut store = X509StoreBuilder::new().unwrap();
-        store.add_cert(X509::from_der(&self.root.to_der().unwrap()).unwrap()).unwrap();
+        store
+            .add_cert(X509::from_der(&self.root.to_der().unwrap()).unwrap())
+            .unwrap();
         store.build()
     }
 }
@@ -87,7 +128,11 @@ impl Alice {
     pub(crate) fn with(key: Arc<dyn SigningKey>) -> Self {
         let authority = Authority::new();
         let certificate = authority.certify("alice@example.com", key.public_key(), 3, (START, END));
-        Self { key, certificate, authority }
+        Self {
+            key,
+            certificate,
+            authority,
+        }
     }
 
     /// Both kinds of key that every release must serve.
@@ -102,7 +147,11 @@ impl Alice {
     pub(crate) fn sign_with(&self, message: &[u8], smtputf8: Smtputf8) -> Result<Vec<u8>, MimeError> {
         let prepared = prepare(message, smtputf8, Limits::for_messages_up_to(8 * 1024 * 1024))?;
         let intermediates = [self.authority.issuing.clone(), self.authority.root.clone()];
-        let signer = Signer { key: &*self.key, certificate: &self.certificate, intermediates: &intermediates };
+        let signer = Signer {
+            key: &*self.key,
+            certificate: &self.certificate,
+            intermediates: &intermediates,
+        };
         let signature = sign_detached(prepared.entity(), signer, now()).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(7);
         Ok(prepared.into_signed(self.key.algorithm().digest(), &signature, &mut rng))
@@ -126,8 +175,16 @@ pub(crate) fn check_transport(signed: &[u8]) {
     for line in body.split(|byte| *byte == b'\n') {
         assert!(line.len() <= 999, "a line of {} octets", line.len());
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        assert!(!line.ends_with(b" ") && !line.ends_with(b"\t"), "blanks at the end of {:?}", String::from_utf8_lossy(line));
-        assert!(!line.starts_with(b"From ") && !line.starts_with(b"."), "{:?}", String::from_utf8_lossy(line));
+        assert!(
+            !line.ends_with(b" ") && !line.ends_with(b"\t"),
+            "blanks at the end of {:?}",
+            String::from_utf8_lossy(line)
+        );
+        assert!(
+            !line.starts_with(b"From ") && !line.starts_with(b"."),
+            "{:?}",
+            String::from_utf8_lossy(line)
+        );
     }
 }
 
@@ -135,15 +192,29 @@ pub(crate) fn check_transport(signed: &[u8]) {
 pub(crate) fn signed_parts(signed: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let text = String::from_utf8_lossy(signed);
     let header_end = text.find("\r\n\r\n").unwrap();
-    let boundary = text[..header_end].split("boundary=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let boundary = text[..header_end]
+        .split("boundary=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap()
+        .to_owned();
     let delimiter = format!("\r\n--{boundary}\r\n");
     let first = find(signed, delimiter.as_bytes()).unwrap() + delimiter.len();
     let second = first + find(&signed[first..], delimiter.as_bytes()).unwrap();
     let part = &signed[second + delimiter.len()..];
     let base64 = &part[find(part, b"\r\n\r\n").unwrap() + 4..];
     let base64 = &base64[..find(base64, format!("\r\n--{boundary}--").as_bytes()).unwrap()];
-    let base64: Vec<u8> = base64.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    (signed[first..second].to_vec(), data_encoding::BASE64.decode(&base64).unwrap())
+    let base64: Vec<u8> = base64
+        .iter()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .collect();
+    (
+        signed[first..second].to_vec(),
+        data_encoding::BASE64.decode(&base64).unwrap(),
+    )
 }
 
 /// OpenSSL verifies the signature over the cut-out bytes, and the whole message by its own reading of it.
@@ -151,28 +222,56 @@ pub(crate) fn openssl_verifies(signed: &[u8], authority: &Authority) {
     let (entity, signature) = signed_parts(signed);
     verify_detached(&entity, &signature, authority).unwrap();
     let (mut read, content) = CmsContentInfo::smime_read_cms(signed).map(|cms| (cms, entity)).unwrap();
-    read.verify(None, Some(&authority.store()), Some(&content), None, CMSOptions::BINARY).unwrap();
+    read.verify(None, Some(&authority.store()), Some(&content), None, CMSOptions::BINARY)
+        .unwrap();
 }
 
-pub(crate) fn verify_detached(entity: &[u8], signature: &[u8], authority: &Authority) -> Result<(), openssl::error::ErrorStack> {
+pub(crate) fn verify_detached(
+    entity: &[u8],
+    signature: &[u8],
+    authority: &Authority,
+) -> Result<(), openssl::error::ErrorStack> {
     let mut cms = CmsContentInfo::from_der(signature)?;
     let none = Stack::new()?;
-    cms.verify(Some(&none), Some(&authority.store()), Some(entity), None, CMSOptions::BINARY)
+    cms.verify(
+        Some(&none),
+        Some(&authority.store()),
+        Some(entity),
+        None,
+        CMSOptions::BINARY,
+    )
 }
 
 /// `openssl cms -verify`, which cuts the message itself.
 pub(crate) fn openssl_command_verifies(signed: &[u8], authority: &Authority, folder: &Path) {
     let (message, root) = (folder.join("signed.eml"), folder.join("root.pem"));
     std::fs::write(&message, signed).unwrap();
-    std::fs::write(&root, X509::from_der(&authority.root.to_der().unwrap()).unwrap().to_pem().unwrap()).unwrap();
-    let output = Command::new("openssl").args(["cms", "-verify", "-in"]).arg(&message).arg("-CAfile").arg(&root).args(["-out", "/dev/null"]).output().unwrap();
+    std::fs::write(
+        &root,
+        X509::from_der(&authority.root.to_der().unwrap())
+            .unwrap()
+            .to_pem()
+            .unwrap(),
+    )
+    .unwrap();
+    let output = Command::new("openssl")
+        .args(["cms", "-verify", "-in"])
+        .arg(&message)
+        .arg("-CAfile")
+        .arg(&root)
+        .args(["-out", "/dev/null"])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// What a reader gets to see: the media type and the decoded content of every part that has one, in order.
 pub(crate) fn contents(message: &[u8]) -> Vec<(String, Vec<u8>)> {
     let parsed = MessageParser::default().parse(message).unwrap();
-    leaves(&parsed).into_iter().filter(|(media_type, _)| media_type != "application/pkcs7-signature").collect()
+    leaves(&parsed)
+        .into_iter()
+        .filter(|(media_type, _)| media_type != "application/pkcs7-signature")
+        .collect()
 }
 
 fn leaves(message: &mail_parser::Message<'_>) -> Vec<(String, Vec<u8>)> {
@@ -210,7 +309,11 @@ fn name(text: &str) -> Name {
 
 fn extension<T: const_oid::AssociatedOid + Encode>(value: &T, critical: bool) -> Extension {
     let value = OctetString::new(value.to_der().unwrap()).unwrap();
-    Extension { extn_id: T::OID, critical, extn_value: value }
+    Extension {
+        extn_id: T::OID,
+        critical,
+        extn_value: value,
+    }
 }
 
 struct Profile {
@@ -247,10 +350,21 @@ fn issue(
     serial: u8,
     (not_before, not_after): (i64, i64),
 ) -> Certificate {
-    let time = |seconds: i64| Time::UtcTime(UtcTime::from_unix_duration(Duration::from_secs(seconds.unsigned_abs())).unwrap());
+    let time =
+        |seconds: i64| Time::UtcTime(UtcTime::from_unix_duration(Duration::from_secs(seconds.unsigned_abs())).unwrap());
     let validity = Validity::new(time(not_before), time(not_after));
-    let profile = Profile { issuer: issuer.clone(), subject: subject.clone(), extensions };
-    let builder = CertificateBuilder::new(profile, SerialNumber::new(&[serial]).unwrap(), validity, public_key.clone()).unwrap();
+    let profile = Profile {
+        issuer: issuer.clone(),
+        subject: subject.clone(),
+        extensions,
+    };
+    let builder = CertificateBuilder::new(
+        profile,
+        SerialNumber::new(&[serial]).unwrap(),
+        validity,
+        public_key.clone(),
+    )
+    .unwrap();
     builder.build::<_, keys::Signature>(&Using(signer)).unwrap()
 }
 

@@ -1,0 +1,270 @@
+//! Everything the gateway holds while it runs, built once per process.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ca_api::Client;
+use keys::sealing::SealingKey;
+use keys::tls::{TlsIdentity, Trust};
+use keys::{KeyStore, SoftwareKeyStore};
+use migrations::Pool;
+use policies::time::{Clock, Timestamp};
+use rand_core::{CryptoRng, UnwrapErr};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+use crate::config::{Config, NextHopTls};
+use crate::enrol::{Enroller, EnrollerParts, remove_orphaned_keys};
+use crate::error::Error;
+use crate::identity::{Identities, blocking};
+use crate::store::identities::{self as store, State};
+
+/// The running gateway.
+pub struct Gateway {
+    pub(crate) config: Config,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<Mutex<Box<dyn CryptoRng + Send>>>,
+    pub(crate) identities: Arc<Identities>,
+    pub(crate) enroller: Enroller,
+    pub(crate) next_hop_tls: Arc<ClientConfig>,
+    pub(crate) server_tls: Option<Arc<ServerConfig>>,
+    db: Pool,
+}
+
+/// What differs between production and a test.
+pub struct GatewayParts {
+    pub clock: Arc<dyn Clock>,
+    pub rng: Box<dyn CryptoRng + Send>,
+}
+
+impl GatewayParts {
+    /// The system's randomness, and a clock that the executable hands in.
+    pub fn production(clock: Arc<dyn Clock>) -> Self {
+        // A gateway without randomness must stop, so the panic of `UnwrapErr` is wanted.
+        Self {
+            clock,
+            rng: Box::new(UnwrapErr(rand::rngs::SysRng)),
+        }
+    }
+}
+
+impl Gateway {
+    /// Opens an initialized data folder: configuration, database with pending migrations, keys, accounts.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn open(folder: &Path, parts: GatewayParts) -> Result<Arc<Self>, Error> {
+        Self::with_config(Config::load(folder)?, parts).await
+    }
+
+    /// As [`Gateway::open`], with a configuration that was read already.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn with_config(config: Config, parts: GatewayParts) -> Result<Arc<Self>, Error> {
+        let (config, db, keys) = blocking(move || {
+            let sealing_key = SealingKey::open_file(&config.keys.sealing_key);
+            let sealing_key = sealing_key.map_err(|source| Error::Key {
+                key: config.keys.sealing_key.display().to_string(),
+                source,
+            })?;
+            let keys = SoftwareKeyStore::open(&config.keys.folder, sealing_key);
+            let keys = keys.map_err(|source| Error::Key {
+                key: config.keys.folder.display().to_string(),
+                source,
+            })?;
+            let db = Pool::open(&config.database)?;
+            Ok((config, db, keys))
+        })
+        .await?;
+        let keys: Arc<dyn KeyStore> = Arc::new(keys);
+        remove_orphaned_keys(&db, &keys).await?;
+        let identities = Arc::new(Identities::new(db.clone(), keys.clone()));
+        let rng = Arc::new(Mutex::new(parts.rng));
+        let enroller = Enroller::new(EnrollerParts {
+            db: db.clone(),
+            keys,
+            identities: identities.clone(),
+            clock: parts.clock.clone(),
+            rng: rng.clone(),
+            algorithm: config.keys.algorithm,
+            generation: config.certificate_authority.generation,
+            accounts: accounts(&config)?,
+        });
+        let next_hop_tls = next_hop_tls(&config)?;
+        let server_tls = match &config.tls {
+            Some(files) => Some(
+                TlsIdentity::from_pem_files(&files.certificate, &files.key)
+                    .map_err(Error::Tls)?
+                    .server_config(),
+            ),
+            None => None,
+        };
+        Ok(Arc::new(Self {
+            config,
+            clock: parts.clock,
+            rng,
+            identities,
+            enroller,
+            next_hop_tls,
+            server_tls,
+            db,
+        }))
+    }
+
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Orders and holds the certificates of this gateway.
+    pub const fn enroller(&self) -> &Enroller {
+        &self.enroller
+    }
+
+    /// Every identity there is or was, by mailbox, the newest first.
+    ///
+    /// # Errors
+    /// The database is not available.
+    pub async fn list_identities(&self) -> Result<Vec<ListedIdentity>, Error> {
+        let rows = self.db.read(|conn| store::all(conn).map_err(Error::from)).await?;
+        let now = self.clock.now();
+        Ok(rows
+            .into_iter()
+            .map(|row| ListedIdentity {
+                usable: row.state.0 == State::Valid
+                    && row.not_before.is_some_and(|start| start <= now.unix())
+                    && row.not_after.is_some_and(|end| now.unix() <= end),
+                mailbox: row.mailbox,
+                state: row.state.0.to_string(),
+                tier: row.tier.map(|tier| tier.0.to_string()),
+                serial: row.serial,
+                not_before: row.not_before.map(|seconds| Timestamp::from_unix(seconds).to_string()),
+                not_after: row.not_after.map(|seconds| Timestamp::from_unix(seconds).to_string()),
+                problem: row.problem,
+            })
+            .collect())
+    }
+
+    /// Lends the random generator.
+    pub(crate) fn with_rng<T>(&self, draw: impl FnOnce(&mut dyn CryptoRng) -> T) -> T {
+        // Whoever panicked while drawing left the generator in a state that is as random as any other.
+        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        draw(&mut **rng)
+    }
+}
+
+/// One line of `sealwright gateway identities list`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ListedIdentity {
+    pub mailbox: String,
+    pub state: String,
+    /// Whether mail is signed with it now, unless there is a better one.
+    pub usable: bool,
+    pub tier: Option<String>,
+    pub serial: Option<String>,
+    pub not_before: Option<String>,
+    pub not_after: Option<String>,
+    /// Why it was refused or revoked.
+    pub problem: Option<String>,
+}
+
+/// A client per account, the token read from its file.
+fn accounts(config: &Config) -> Result<Vec<(crate::config::Scope, Client)>, Error> {
+    let url = &config.certificate_authority.url;
+    let trust = config
+        .certificate_authority
+        .trust_file
+        .as_deref()
+        .map(read)
+        .transpose()?;
+    let mut accounts = Vec::new();
+    for account in &config.accounts {
+        let token = read_token(&account.token_file)?;
+        let client = match &trust {
+            Some(pem) => Client::new(url, pem.as_bytes(), &token),
+            None => {
+                let tls = keys::tls::client_config(Trust::System).map_err(Error::Tls)?;
+                Client::with_tls(url, (*tls).clone(), &token)
+            }
+        };
+        let client = client.map_err(|source| Error::CertificateAuthority {
+            url: url.clone(),
+            source,
+        })?;
+        accounts.push((account.scope.clone(), client));
+    }
+    Ok(accounts)
+}
+
+fn next_hop_tls(config: &Config) -> Result<Arc<ClientConfig>, Error> {
+    let extra = config.next_hop.trust_file.as_deref().map(read).transpose()?;
+    let trust = match (&extra, config.next_hop.tls) {
+        (Some(pem), _) => Trust::SystemAnd(pem.as_bytes()),
+        (None, NextHopTls::Required) => Trust::System,
+        (None, NextHopTls::Never | NextHopTls::Opportunistic) => {
+            // No certificate is looked at, so it does not matter whom the system trusts, if anybody.
+            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+            let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+            // Fails only for providers without cipher suites for these versions; AWS-LC has them.
+            let builder = builder.expect("AWS-LC knows TLS 1.2 and 1.3");
+            return Ok(Arc::new(
+                builder
+                    .with_root_certificates(RootCertStore::empty())
+                    .with_no_client_auth(),
+            ));
+        }
+    };
+    keys::tls::client_config(trust).map_err(Error::Tls)
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|source| Error::File {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// A token is as good as a password, so its file may be read by nobody else.
+fn read_token(path: &Path) -> Result<String, Error> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let metadata = std::fs::metadata(path).map_err(|source| Error::File {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        })?;
+        if metadata.permissions().mode() & 0o077 != 0 {
+            return Err(Error::Token {
+                path: path.to_owned(),
+                reason: "can be read by others; run chmod 600 on it",
+            });
+        }
+    }
+    let token = read(path)?.trim().to_owned();
+    if token.is_empty() {
+        return Err(Error::Token {
+            path: path.to_owned(),
+            reason: "is empty; write the token into it",
+        });
+    }
+    Ok(token)
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("config", &self.config)
+            .field("identities", &self.identities)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for GatewayParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GatewayParts")
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}
