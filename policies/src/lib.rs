@@ -8,12 +8,14 @@ pub mod attribute;
 pub mod authority;
 pub mod evidence;
 pub mod issuance;
+pub mod label;
 pub mod lint;
 pub mod mailbox;
 pub mod organization;
 pub mod person;
 pub mod profile;
 pub mod public_key;
+pub mod signing;
 mod tbs;
 mod template;
 #[cfg(test)]
