@@ -271,7 +271,6 @@ impl Problems {
 struct SignedCertificate<'a> {
     tbs_certificate: AnyRef<'a>,
     signature_algorithm: AlgorithmIdentifierOwned,
-    #[expect(dead_code, reason = "signatures are for verifiers; rules look at what was signed")]
     signature: BitString,
 }
 

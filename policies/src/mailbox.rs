@@ -609,7 +609,8 @@ mod tests {
         #[test]
         fn parsing_never_panics_and_is_stable(address in "\\PC{0,40}@?\\PC{0,40}") {
             if let Ok(mailbox) = Mailbox::parse(&address) {
-                let again = Mailbox::parse(&mailbox.to_string());
+                let written = mailbox.to_string();
+                let again = Mailbox::parse(&written);
                 prop_assert_eq!(again.as_ref(), Ok(&mailbox));
                 let key = Mailbox::parse(mailbox.as_ref());
                 prop_assert_eq!(key.as_ref(), Ok(&mailbox));
