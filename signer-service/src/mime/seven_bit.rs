@@ -130,6 +130,7 @@ impl Writer<'_> {
             });
         }
         let boundary = media.parameter("boundary").ok_or(MimeError::BoundaryMissing)?;
+        container_label(&media.value, encoding)?;
         let multipart = Multipart::split(entity.body, boundary)?;
         let default = if media.value == "multipart/digest" {
             Default::Message
@@ -225,23 +226,14 @@ impl Writer<'_> {
         self.content(&encoded)
     }
 
-    /// The header of a part that has parts: only 7bit, 8bit and binary are legal, and only 7bit is true afterwards.
+    /// The header of a part that has parts.
     fn container_header(
         &mut self,
         entity: &Entity<'_>,
         media_type: &str,
         encoding: &Encoding,
     ) -> Result<(), MimeError> {
-        let relabel = match encoding {
-            Encoding::SevenBit => Relabel::Keep,
-            Encoding::EightBit | Encoding::Binary => Relabel::As("7bit"),
-            other => {
-                return Err(MimeError::ContainerEncoded {
-                    media_type: media_type.to_owned(),
-                    encoding: other.to_string(),
-                });
-            }
-        };
+        let relabel = container_label(media_type, encoding)?;
         self.header(entity, relabel, None)
     }
 
@@ -353,6 +345,15 @@ impl std::fmt::Display for Encoding {
             Self::Base64 => "base64",
             Self::Other(name) => name,
         })
+    }
+}
+
+/// The label of a part that has parts: only 7bit, 8bit and binary are legal, and only 7bit is true afterwards.
+fn container_label(media_type: &str, encoding: &Encoding) -> Result<Relabel, MimeError> {
+    match encoding {
+        Encoding::SevenBit => Ok(Relabel::Keep),
+        Encoding::EightBit | Encoding::Binary => Ok(Relabel::As("7bit")),
+        other => Err(MimeError::ContainerEncoded { media_type: media_type.to_owned(), encoding: other.to_string() }),
     }
 }
 

@@ -1,4 +1,5 @@
 //! The gateway held against OpenSSL, mail-parser and a real next hop.
 
 mod messages;
+mod refusals;
 mod support;
