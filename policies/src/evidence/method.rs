@@ -1,0 +1,131 @@
+//! The methods of section 3.2 by which facts are proved, and for how long each proof may be used again.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use super::FactKind;
+use crate::time::Span;
+
+/// How evidence is obtained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Method {
+    /// A random value mailed to the address came back. Section 3.2.2.2.
+    MailboxByEmail,
+    /// A random value mailed to an address such as postmaster@ of the domain came back. Section 3.2.2.1 with section
+    /// 3.2.2.4.4 of the TLS Baseline Requirements.
+    DomainConstructedEmail,
+    /// An extract of a government register. Section 3.2.3.2.1, item 1.
+    RegisterExtract,
+    /// A fully corroborated record of the Global LEI Foundation. Section 3.2.3.2.1, item 2.
+    LegalEntityIdentifierRecord,
+    /// An attestation with copies of the founding documents. Section 3.2.3.2.1, item 4.
+    OrganizationAttestation,
+    /// A physical or digital identity document, compared with its holder. Section 3.2.4.1.
+    IdentityDocument,
+    /// Asking the organization back through a channel that it did not name itself. Section 3.2.6.
+    ReliableMethodOfCommunication,
+    /// The organization's attestation that the person works for it. Section 3.2.4.1.
+    EmployerAttestation,
+    /// The records of an organization whose domain and identity are validated, about its own people. Sections 1.3.2.1
+    /// and 3.2.4.1.
+    EnterpriseRegistrationAuthority,
+}
+
+impl Method {
+    /// All methods.
+    pub const ALL: [Self; 9] = [
+        Self::MailboxByEmail,
+        Self::DomainConstructedEmail,
+        Self::RegisterExtract,
+        Self::LegalEntityIdentifierRecord,
+        Self::OrganizationAttestation,
+        Self::IdentityDocument,
+        Self::ReliableMethodOfCommunication,
+        Self::EmployerAttestation,
+        Self::EnterpriseRegistrationAuthority,
+    ];
+
+    /// The section of the BR that describes the method.
+    #[must_use]
+    pub const fn section(self) -> &'static str {
+        match self {
+            Self::MailboxByEmail => "3.2.2.2",
+            Self::DomainConstructedEmail => "3.2.2.1",
+            Self::RegisterExtract | Self::LegalEntityIdentifierRecord | Self::OrganizationAttestation => "3.2.3.2.1",
+            Self::IdentityDocument | Self::EmployerAttestation => "3.2.4.1",
+            Self::ReliableMethodOfCommunication => "3.2.6",
+            Self::EnterpriseRegistrationAuthority => "1.3.2.1",
+        }
+    }
+
+    /// Whether the method can prove a fact of this kind.
+    #[must_use]
+    pub const fn proves(self, kind: FactKind) -> bool {
+        match self {
+            Self::MailboxByEmail => matches!(kind, FactKind::MailboxControl),
+            Self::DomainConstructedEmail => matches!(kind, FactKind::DomainControl),
+            Self::RegisterExtract | Self::LegalEntityIdentifierRecord | Self::OrganizationAttestation => {
+                matches!(kind, FactKind::OrganizationIdentity)
+            }
+            Self::IdentityDocument => matches!(kind, FactKind::IndividualIdentity),
+            Self::ReliableMethodOfCommunication => matches!(kind, FactKind::Authority),
+            Self::EmployerAttestation | Self::EnterpriseRegistrationAuthority => matches!(kind, FactKind::Employment),
+        }
+    }
+
+    /// For how long after its collection such evidence may be used. See section 4.2.1.
+    #[must_use]
+    pub const fn reuse_limit(self) -> Span {
+        match self {
+            Self::MailboxByEmail => Span::days(30),
+            Self::DomainConstructedEmail => Span::days(398),
+            Self::RegisterExtract
+            | Self::LegalEntityIdentifierRecord
+            | Self::OrganizationAttestation
+            | Self::IdentityDocument
+            | Self::ReliableMethodOfCommunication
+            | Self::EmployerAttestation
+            | Self::EnterpriseRegistrationAuthority => Span::days(825),
+        }
+    }
+}
+
+impl AsRef<str> for Method {
+    fn as_ref(&self) -> &str {
+        match self {
+            Self::MailboxByEmail => "mailbox-by-email",
+            Self::DomainConstructedEmail => "domain-constructed-email",
+            Self::RegisterExtract => "register-extract",
+            Self::LegalEntityIdentifierRecord => "legal-entity-identifier-record",
+            Self::OrganizationAttestation => "organization-attestation",
+            Self::IdentityDocument => "identity-document",
+            Self::ReliableMethodOfCommunication => "reliable-method-of-communication",
+            Self::EmployerAttestation => "employer-attestation",
+            Self::EnterpriseRegistrationAuthority => "enterprise-registration-authority",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_ref())
+    }
+}
+
+impl FromStr for Method {
+    type Err = UnknownMethod;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|method| method.as_ref() == text)
+            .ok_or(UnknownMethod)
+    }
+}
+
+/// Not the name of a [`Method`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("there is no such method of validation")]
+pub struct UnknownMethod;
