@@ -90,7 +90,8 @@ mod view;
 /// All findings, of which at least one is an error.
 pub fn check(tbs_der: Vec<u8>, context: &LintContext<'_>) -> Result<Linted, Vec<Finding>> {
     let findings = match View::before_signing(&tbs_der, context) {
-        Ok(view) => run(&view, context.now, context.now),
+        // No clock set wrong switches off the rules that count from the beginning.
+        Ok(view) => run(&view, context.now.max(FIRST), context.now),
         Err(problem) => vec![problem.into_finding()],
     };
     if findings.iter().any(|finding| finding.severity == Severity::Error) {
@@ -116,10 +117,7 @@ pub fn findings_of_certificate(der: &[u8], now: Timestamp) -> Result<Vec<Finding
     let certificate = SignedCertificate::from_der(der)?;
     let tbs = certificate.tbs_certificate.to_der()?;
     match View::after_signing(&tbs, &certificate.signature_algorithm) {
-        Ok(view) => {
-            let issued_at = view.not_before();
-            Ok(run(&view, issued_at, now))
-        }
+        Ok(view) => Ok(run(&view, view.issued_at, now)),
         Err(problem) => Ok(vec![problem.into_finding()]),
     }
 }

@@ -20,7 +20,7 @@ fn check(view: &View<'_>, problems: &mut Problems) {
     {
         return;
     }
-    if view.not_before() >= RFC822_NAME_REQUIRED {
+    if view.issued_at >= RFC822_NAME_REQUIRED {
         problems.error("the subjectAltName has no rfc822Name");
     } else {
         problems.warning("the subjectAltName has no rfc822Name, which is needed from 2027-02-01 on");
@@ -60,6 +60,13 @@ mod tests {
             .at(RFC822_NAME_REQUIRED.minus(Span::seconds(1)))
             .warns(&LINT);
         without_rfc822_name().at(RFC822_NAME_REQUIRED).fails(&LINT);
+    }
+
+    #[test]
+    fn dating_back_does_not_help() {
+        let mut fixture = without_rfc822_name();
+        fixture.now = RFC822_NAME_REQUIRED;
+        fixture.fails(&LINT);
     }
 
     #[test]

@@ -122,6 +122,13 @@ fn invariant_13_old_certificates_are_judged_by_the_rules_of_their_day() {
 }
 
 #[test]
+fn a_clock_before_the_first_rules_does_not_switch_them_off() {
+    let mut fixture = v1().with(|tbs| tbs.version = crate::tbs::Version::V1);
+    fixture.now = Timestamp::from_unix(0);
+    assert!(check(fixture.der(), &context(&fixture)).is_err());
+}
+
+#[test]
 fn rules_are_named_once_and_cite_something() {
     let mut names = HashSet::new();
     for lint in all() {

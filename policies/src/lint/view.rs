@@ -24,6 +24,8 @@ use crate::time::Timestamp;
 pub struct View<'a> {
     pub(super) der: &'a [u8],
     pub(super) tbs: TbsCertificate,
+    /// When it is, or was, signed: the clock before, the beginning of its validity after.
+    pub(super) issued_at: Timestamp,
     pub(super) kind: Kind,
     pub(super) tier: Option<Tier>,
     pub(super) generation: Option<Generation>,
@@ -60,6 +62,7 @@ impl<'a> View<'a> {
     pub(super) fn before_signing(der: &'a [u8], context: &LintContext<'a>) -> Result<Self, Unreadable> {
         let mut view = Self::read(der)?;
         view.issuer = Some(context.issuer);
+        view.issued_at = context.now;
         (view.kind, view.tier, view.generation) = match context.expected {
             Expected::Root => (Kind::Root, None, None),
             Expected::IssuingAuthority => (Kind::IssuingAuthority, None, None),
@@ -108,6 +111,7 @@ impl<'a> View<'a> {
         let public_key = PublicKey::read(&tbs.subject_public_key_info);
         Ok(Self {
             der,
+            issued_at: Timestamp::from(tbs.validity.not_before),
             tbs,
             kind: Kind::Subscriber,
             tier: None,
