@@ -190,7 +190,9 @@ pub const MAXIMUM_FIELDS: usize = 1000;
 mod tests {
     use super::*;
 
-    fn check(input: &[u8], expected: Result<(&[(&str, &str)], &[u8]), HeaderProblem>) {
+    type Split<'a> = (&'a [(&'a str, &'a str)], &'a [u8]);
+
+    fn check(input: &[u8], expected: Result<Split<'_>, HeaderProblem>) {
         let got = HeaderBlock::parse(input).map(|(block, body)| {
             let fields: Vec<(String, String)> = block
                 .fields()

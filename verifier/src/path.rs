@@ -14,6 +14,7 @@ use crate::certificate::Certificate;
 use crate::crypto::{Crypto, PureRust};
 use crate::extensions::{ANY_EXTENDED_KEY_USAGE, EMAIL_PROTECTION, KEY_CERT_SIGN};
 use crate::finding::{Code, Problem};
+use crate::revocation::{self, RevocationStatus};
 use crate::trust::{Anchor, TrustStore, Vouches};
 
 /// The inputs (c) to (g) of RFC 5280 section 6.1.1. The default asks for nothing.
@@ -61,6 +62,11 @@ impl<'a> VerifiedPath<'a> {
     /// RFC 9618 section 5.4, with anyPolicy where an end entity asserts it.
     pub fn policies(&self) -> &BTreeSet<ObjectIdentifier> {
         &self.policies
+    }
+
+    /// What CRLs (DER) by the issuers of this path say about it at `at`.
+    pub fn revocation(&self, crls: &[Vec<u8>], at: Timestamp) -> RevocationStatus {
+        revocation::check(self, crls, at, &PureRust).status
     }
 
     pub(crate) fn parsed(&self) -> &[Certificate<'a>] {
@@ -283,14 +289,6 @@ impl<'s, 'a> Search<'s, 'a> {
             .first()
             .ok_or_else(|| Code::UntrustedIssuer.because("there is no certificate"))?;
         let policies = policies.finish(end_entity, self.parameters)?;
-        if end_entity
-            .extensions
-            .basic_constraints
-            .is_some_and(|constraints| constraints.is_authority)
-        {
-            return Err(Code::EndEntityIsAuthority
-                .because(format!("{} is the certificate of an authority", end_entity.describe())));
-        }
         check_email_protection(end_entity)?;
         Ok(VerifiedPath {
             certificates: chain.iter().map(|certificate| (*certificate).clone()).collect(),

@@ -1,7 +1,8 @@
 //! What the CRLs handed in say about a path (RFC 5280 sections 5 and 6.3).
 //!
-//! Nothing is fetched. Complete CRLs by the certificate's own issuer count; delta CRLs, indirect CRLs and CRLs signed
-//! with another key of the issuer are not processed, and leave the status unknown rather than good.
+//! Nothing is fetched. Complete CRLs by the certificate's own issuer count. A delta CRL can only add revocations: what
+//! it takes back is not believed. Indirect CRLs and those signed with a key that is not in the path are not processed;
+//! they leave the status unknown or not checked rather than good.
 
 use const_oid::ObjectIdentifier;
 use policies::time::Timestamp;
@@ -55,8 +56,9 @@ pub(crate) fn check(path: &VerifiedPath<'_>, crls: &[Vec<u8>], at: Timestamp, cr
     };
     let certificates = path.parsed();
     for (index, certificate) in certificates.iter().enumerate() {
-        let issuer = certificates.get(index + 1).unwrap_or_else(|| path.parsed_anchor());
-        let answer = status_of(certificate, issuer, crls, at, crypto);
+        let above = certificates.iter().skip(index + 1).chain([path.parsed_anchor()]);
+        let issuers: Vec<_> = above.filter(|issuer| issuer.subject == certificate.issuer).collect();
+        let answer = status_of(certificate, &issuers, crls, at, crypto);
         if answer.status > worst.status {
             worst = answer;
         }
@@ -66,7 +68,7 @@ pub(crate) fn check(path: &VerifiedPath<'_>, crls: &[Vec<u8>], at: Timestamp, cr
 
 fn status_of(
     certificate: &Certificate<'_>,
-    issuer: &Certificate<'_>,
+    issuers: &[&Certificate<'_>],
     crls: &[Vec<u8>],
     at: Timestamp,
     crypto: &dyn Crypto,
@@ -82,7 +84,7 @@ fn status_of(
         if list.issuer != certificate.issuer {
             continue;
         }
-        match list.ask(certificate, issuer, at, crypto) {
+        match list.ask(certificate, issuers, at, crypto) {
             Ok(Answer::Revoked { since }) => {
                 return Revocation {
                     status: RevocationStatus::Revoked,
@@ -140,8 +142,6 @@ enum Unusable {
     CriticalExtension(ObjectIdentifier),
     #[error("it lists certificates of other issuers")]
     Indirect,
-    #[error("it lists only changes")]
-    Delta,
     #[error("its distribution point cannot be compared")]
     DistributionPoint,
 }
@@ -202,7 +202,7 @@ impl<'a> RevocationList<'a> {
     fn ask(
         &self,
         certificate: &Certificate<'_>,
-        issuer: &Certificate<'_>,
+        issuers: &[&Certificate<'_>],
         at: Timestamp,
         crypto: &dyn Crypto,
     ) -> Result<Answer, Unusable> {
@@ -217,19 +217,7 @@ impl<'a> RevocationList<'a> {
         }
         let scope = self.scope(certificate)?;
         // (f), (g)
-        if !issuer.extensions.allows(CRL_SIGN) {
-            return Err(Unusable::KeyUsage);
-        }
-        let key = issuer.public_key().map_err(|_| Unusable::Signature)?;
-        let signed = &self.signed;
-        certificate::verify(
-            signed.to_be_signed.raw,
-            &signed.algorithm,
-            signed.signature,
-            &key,
-            crypto,
-        )
-        .map_err(|_| Unusable::Signature)?;
+        self.check_signature(issuers, crypto)?;
         // (j)
         let listed = self.entry(certificate.serial_number)?;
         Ok(match (listed, scope) {
@@ -238,6 +226,24 @@ impl<'a> RevocationList<'a> {
             (None, Scope::SomeReasons) => Answer::NotCovered,
             (None, Scope::All) => Answer::NotListed,
         })
+    }
+
+    /// An authority that renews its key has several certificates with one name (RFC 5280 section 6.1). Those above the
+    /// certificate count: none vouches for itself.
+    fn check_signature(&self, issuers: &[&Certificate<'_>], crypto: &dyn Crypto) -> Result<(), Unusable> {
+        let signed = &self.signed;
+        let mut result = Err(Unusable::KeyUsage);
+        for issuer in issuers.iter().filter(|issuer| issuer.extensions.allows(CRL_SIGN)) {
+            result = Err(Unusable::Signature);
+            let Ok(key) = issuer.public_key() else {
+                continue;
+            };
+            let (to_be_signed, algorithm) = (signed.to_be_signed.raw, &signed.algorithm);
+            if certificate::verify(to_be_signed, algorithm, signed.signature, &key, crypto).is_ok() {
+                return Ok(());
+            }
+        }
+        result
     }
 
     /// The revocation date of an entry. All entries are read: one that cannot be processed spoils the list.
@@ -251,18 +257,20 @@ impl<'a> RevocationList<'a> {
             let mut entry = reader.sequence()?;
             let serial = entry.expect(INTEGER)?.content;
             let date = certificate::time(entry.any()?)?;
+            let mut removed = false;
             if let Some(list) = entry.optional(SEQUENCE)? {
                 for extension in certificate::extensions(list)? {
                     match extension.kind {
                         CERTIFICATE_ISSUER => return Err(Unusable::Indirect),
-                        REASON_CODE | INVALIDITY_DATE => {}
+                        REASON_CODE => removed |= extension.value == REMOVE_FROM_CRL,
+                        INVALIDITY_DATE => {}
                         other if extension.critical => return Err(Unusable::CriticalExtension(other)),
                         _ => {}
                     }
                 }
             }
             entry.finish()?;
-            if serial == serial_number {
+            if serial == serial_number && !removed {
                 found = found.or(Some(date));
             }
         }
@@ -272,19 +280,25 @@ impl<'a> RevocationList<'a> {
     /// Which certificates and reasons the list is about: (b) of section 6.3.3.
     fn scope(&self, certificate: &Certificate<'_>) -> Result<Scope, Unusable> {
         let mut scope = Scope::All;
+        let mut is_delta = false;
         let Some(list) = self.extensions else {
             return Ok(scope);
         };
         for RawExtension { kind, critical, value } in certificate::extensions(list)? {
             match kind {
                 ISSUING_DISTRIBUTION_POINT => scope = issuing_distribution_point(value, certificate)?,
-                DELTA_CRL_INDICATOR => return Err(Unusable::Delta),
+                DELTA_CRL_INDICATOR => is_delta = true,
                 AUTHORITY_KEY_IDENTIFIER | CRL_NUMBER => {}
                 other if critical => return Err(Unusable::CriticalExtension(other)),
                 _ => {}
             }
         }
-        Ok(scope)
+        // Not being in a list of changes means nothing.
+        Ok(if is_delta && scope == Scope::All {
+            Scope::SomeReasons
+        } else {
+            scope
+        })
     }
 }
 
@@ -366,6 +380,8 @@ impl Revocation {
 
 const CRL_NUMBER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.20");
 const REASON_CODE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.21");
+/// ENUMERATED removeFromCRL (RFC 5280 section 5.3.1).
+const REMOVE_FROM_CRL: &[u8] = &[0x0a, 1, 8];
 const INVALIDITY_DATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.24");
 const DELTA_CRL_INDICATOR: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.27");
 const ISSUING_DISTRIBUTION_POINT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.28");

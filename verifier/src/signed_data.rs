@@ -51,6 +51,7 @@ impl<'a> IntactSignature<'a> {
 
 #[derive(Debug)]
 struct SignerInfo<'a> {
+    version: u32,
     identifier: SignerIdentifier<'a>,
     digest_algorithm: AlgorithmIdentifier<'a>,
     /// The content octets of the SET.
@@ -110,6 +111,12 @@ impl<'a> SignedData<'a> {
         if digests.is_empty() {
             return Err(Code::DigestAlgorithmsEmpty.because("SignedData lists no digest algorithm"));
         }
+        if let Some(other) = digests.iter().find(|element| element.tag != SEQUENCE) {
+            return Err(malformed(Malformed::UnexpectedTag {
+                expected: SEQUENCE,
+                found: other.tag,
+            }));
+        }
         let digest_algorithms: Result<Vec<_>, _> = digests
             .iter()
             .map(|element| AlgorithmIdentifier::read(element.content))
@@ -162,6 +169,10 @@ impl<'a> SignedData<'a> {
                     .because(format!("{} signers signed, and only one can be shown", several.len())));
             }
         };
+        // RFC 5652 section 5.1: with X.509 certificates and data inside, the version is that of the SignerInfo.
+        if version != signer.version {
+            return Err(Code::CmsMalformed.because("the version of SignedData is not that of its signer"));
+        }
         if !digest_algorithms
             .iter()
             .any(|listed| listed.is_same_as(&signer.digest_algorithm))
@@ -315,6 +326,7 @@ impl<'a> SignerInfo<'a> {
         let unsigned_attributes = reader.optional(context_constructed(1)).map_err(malformed)?;
         reader.finish().map_err(malformed)?;
         Ok(Self {
+            version,
             identifier,
             digest_algorithm,
             signed_attributes: signed_attributes.content,

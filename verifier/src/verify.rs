@@ -77,10 +77,7 @@ pub fn verify(message: &[u8], trust: &TrustStore, material: &Material, at: Times
         verified_bytes: None,
     };
     let mut problems = Vec::new();
-    let granted = match examine(&mut verdict, &mut problems, message, trust, material, at, policy) {
-        Ok(granted) => Some(granted),
-        Err(Stopped) => None,
-    };
+    let granted = examine(&mut verdict, &mut problems, message, trust, material, at, policy).ok();
     verdict.conclude(problems, granted);
     verdict
 }
@@ -158,6 +155,13 @@ fn examine(
     check_times(&header, &signature, at, problems);
     // 4. Path, sender and revocation, independently of each other.
     let certificate = signature.certificate();
+    if certificate
+        .extensions
+        .basic_constraints
+        .is_some_and(|constraints| constraints.is_authority)
+    {
+        problems.push(Code::EndEntityIsAuthority.because("the signer's certificate is that of an authority"));
+    }
     if !certificate.extensions.allows(DIGITAL_SIGNATURE | NON_REPUDIATION) {
         problems.push(Code::KeyUsage.because("the signer's key may not sign messages"));
     }

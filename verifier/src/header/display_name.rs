@@ -16,11 +16,14 @@ pub(super) fn decode(phrase: &[Token]) -> Result<(String, bool), FromProblem> {
         let (piece, is_encoded_word) = match token {
             Token::Quoted(text) => {
                 // Some clients decode encoded words inside quotes although section 5 (3) forbids it.
-                match encoded_word(text.trim()) {
-                    EncodedWord::Decoded(decoded) => (decoded, false),
-                    EncodedWord::Unreadable => (text.clone(), false),
-                    EncodedWord::NotOne => (text.clone(), false),
-                }
+                let words: Vec<String> = text
+                    .split(' ')
+                    .map(|word| match encoded_word(word) {
+                        EncodedWord::Decoded(decoded) => decoded,
+                        EncodedWord::Unreadable | EncodedWord::NotOne => word.to_owned(),
+                    })
+                    .collect();
+                (words.join(" "), false)
             }
             Token::Text { text, space_before } => {
                 if text.contains('@') || !(*space_before || name.is_empty()) {
@@ -38,7 +41,8 @@ pub(super) fn decode(phrase: &[Token]) -> Result<(String, bool), FromProblem> {
             Token::Special(_) => return Err(FromProblem::Syntax),
         };
         // White space between two encoded words is not shown (RFC 2047 section 6.2).
-        if !name.is_empty() && !(after_encoded_word && is_encoded_word) {
+        let joined = after_encoded_word && is_encoded_word;
+        if !joined && !name.is_empty() {
             name.push(' ');
         }
         name.push_str(&piece);

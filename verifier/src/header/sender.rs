@@ -239,12 +239,10 @@ mod tests {
     fn check(from: &str, expected: Result<(&str, Option<&str>), FromProblem>) {
         let message = format!("{from}\r\nTo: x@example.net\r\n\r\n");
         let (header, _) = HeaderBlock::parse(message.as_bytes()).expect("the header block is well-formed");
-        let got = sender(&header);
-        let got = got
-            .as_ref()
-            .map(|sender| (sender.mailbox().to_string(), sender.display_name()));
-        let expected = expected.map(|(address, name)| (address.to_owned(), name));
-        assert_eq!(got, expected.as_ref().map(Clone::clone), "{from:?}");
+        let got =
+            sender(&header).map(|sender| (sender.mailbox().to_string(), sender.display_name().map(str::to_owned)));
+        let expected = expected.map(|(address, name)| (address.to_owned(), name.map(str::to_owned)));
+        assert_eq!(got, expected, "{from:?}");
     }
 
     #[test]
@@ -357,6 +355,7 @@ mod tests {
             ("Alice <alice@example.org>", false),
             ("\"ceo@example.com\" <alice@example.org>", true),
             ("\"ceo＠example.com\" <alice@example.org>", true),
+            ("\"=?utf-8?Q?ceo=40example.com?= x\" <alice@example.org>", true),
             ("=?utf-8?Q?ceo=40example.com?= <alice@example.org>", true),
             (
                 "=?utf-8?B?Y2Vv?= =?utf-8?B?QGV4YW1wbGUuY29t?= <alice@example.org>",

@@ -1,0 +1,8 @@
+//! The verifier from outside: messages in, verdicts out.
+
+mod good;
+mod invariant_11;
+mod openssl_peer;
+mod pkits;
+mod refusals;
+mod support;
