@@ -409,9 +409,13 @@ impl<'a> Search<'a> {
             Tier::V4 => self.employee(),
         };
         match (control, named) {
-            (Ok(control), Ok((subject, mut used))) => {
-                used.insert(0, control);
-                used.dedup_by(|one, other| one.id() == other.id());
+            (Ok(control), Ok((subject, named_by))) => {
+                let mut used = vec![control];
+                for evidence in named_by {
+                    if !used.iter().any(|earlier| earlier.id() == evidence.id()) {
+                        used.push(evidence);
+                    }
+                }
                 Ok((subject, used))
             }
             (control, named) => {

@@ -1,4 +1,6 @@
-//! The subjectAltName has mailboxes and directory names; other kinds of names need the multipurpose generation or are forbidden.
+//! The subjectAltName has mailboxes and directory names.
+//!
+//! The multipurpose generation may have other kinds of otherName besides; everything else is forbidden.
 
 use super::{FIRST, Lint, Problems, View};
 use crate::mailbox::SMTP_UTF8_MAILBOX;
