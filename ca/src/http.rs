@@ -15,5 +15,10 @@ mod orders;
 mod public;
 mod request;
 
+/// The command line shows certificates as the API does.
+pub(crate) mod certificates_for_command_line {
+    pub(crate) use super::certificates::{page, with_chain};
+}
+
 #[cfg(test)]
 mod tests;

@@ -4,20 +4,26 @@ pub mod accounts;
 pub mod app;
 pub mod audit;
 pub mod certificates;
+pub mod cli;
 pub mod config;
 pub mod crl;
 pub mod error;
 pub mod http;
 pub mod init;
+mod input;
 pub mod issuance;
 pub mod issuers;
 pub mod jobs;
 pub mod mail;
 pub mod orders;
 pub mod revocation;
+pub mod server;
 mod signature;
-mod input;
 mod store;
+#[cfg(test)]
+mod stories;
+#[cfg(test)]
+mod testing;
 pub mod validation;
 
 pub use app::{App, AppParts};

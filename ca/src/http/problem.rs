@@ -158,6 +158,7 @@ impl From<Error> for HttpProblem {
             | Error::Sealing(_)
             | Error::Listen { .. }
             | Error::Tls(_)
+            | Error::Template(_)
             | Error::Encoding { .. } => internal(),
         };
         problem.cause = error::chain(&error);

@@ -1,0 +1,101 @@
+use std::path::Path;
+
+use clap::{CommandFactory, Parser};
+use policies::time::FixedClock;
+
+use super::*;
+
+#[derive(Debug, Parser)]
+#[command(name = "sealwright-ca")]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(FixedClock::new(crate::testing::START))
+}
+
+/// Runs a command line and returns its exit status.
+fn status(folder: &Path, words: &[&str]) -> ExitCode {
+    let folder = folder.to_str().unwrap();
+    let line = ["sealwright-ca"].into_iter().chain(words.iter().copied()).chain(["--data", folder]);
+    run(Program::try_parse_from(line).unwrap().command, clock())
+}
+
+fn same(left: ExitCode, right: ExitCode) -> bool {
+    format!("{left:?}") == format!("{right:?}")
+}
+
+#[test]
+fn a_folder_becomes_an_authority_once() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("ca");
+    assert!(same(status(&folder, &["init"]), ExitCode::SUCCESS));
+    assert!(same(status(&folder, &["init"]), ExitCode::FAILURE));
+    for words in [
+        &["list"] as &[&str],
+        &["list", "--json", "--state", "valid"],
+        &["account", "create", "--name", "Example"],
+        &["account", "list", "--json"],
+        &["token", "create", "--role", "officer", "--name", "Olga", "--expires-in-days", "30"],
+        &["audit", "verify"],
+        &["crl"],
+    ] {
+        assert!(same(status(&folder, words), ExitCode::SUCCESS), "{words:?}");
+    }
+    for (words, code) in [
+        (&["show", "4f1c"] as &[&str], ExitCode::FAILURE),
+        (&["revoke", "4f1c", "--reason", "superseded"], ExitCode::FAILURE),
+        (&["token", "revoke", "pri-nobody"], ExitCode::FAILURE),
+        (&["token", "create", "--role", "gateway", "--name", "relay"], ExitCode::from(2)),
+        (&["token", "create", "--role", "gateway", "--name", "relay", "--account", "acc-nobody"], ExitCode::FAILURE),
+        (&["account", "create", "--name", " "], ExitCode::from(2)),
+    ] {
+        assert!(same(status(&folder, words), code), "{words:?}");
+    }
+}
+
+#[test]
+fn without_an_authority_every_command_says_so() {
+    let temporary = tempfile::tempdir().unwrap();
+    for words in [&["list"] as &[&str], &["serve"], &["audit", "verify"], &["crl", "--json"]] {
+        assert!(same(status(temporary.path(), words), ExitCode::from(2)), "{words:?}");
+    }
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_status_2() {
+    let temporary = tempfile::tempdir().unwrap();
+    std::fs::write(temporary.path().join("ca.toml"), "listten = \"127.0.0.1:1\"").unwrap();
+    assert!(same(status(temporary.path(), &["list"]), ExitCode::from(2)));
+}
+
+#[test]
+fn usage_that_makes_no_sense_is_refused_before_anything_happens() {
+    for line in [
+        &["init"] as &[&str],
+        &["init", "--data", "x", "--country", "Sweden"],
+        &["init", "--data", "x", "--issuing-key", "md5"],
+        &["revoke", "4f1c", "--data", "x"],
+        &["revoke", "4f1c", "--data", "x", "--reason", "certificateHold"],
+        &["list", "--data", "x", "--mailbox", "nobody"],
+        &["list", "--data", "x", "--state", "gone"],
+        &["token", "create", "--data", "x", "--role", "root", "--name", "n"],
+        &["token", "create", "--data", "x", "--role", "officer", "--name", "n", "--expires-in-days", "0"],
+    ] {
+        let line = ["sealwright-ca"].iter().chain(line);
+        assert!(Program::try_parse_from(line.clone()).is_err(), "{:?}", line.collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn the_commands_are_well_formed_and_show_examples() {
+    Program::command().debug_assert();
+    for name in ["init", "serve", "list", "revoke"] {
+        let mut program = Program::command();
+        let help = program.find_subcommand_mut(name).unwrap().render_long_help().to_string();
+        assert!(help.contains(&format!("sealwright ca {name} --data ca")), "{help}");
+    }
+}
