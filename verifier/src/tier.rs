@@ -1,6 +1,7 @@
 //! From a policy identifier to a tier, when everything around it vouches for it (S/MIME BR sections 7.1.2.3, 7.1.4.2).
 
 use const_oid::ObjectIdentifier;
+use policies::label::{LabelParts, label};
 use policies::mailbox::Mailbox;
 use policies::organization::OrganizationIdentifier;
 use policies::tier::{ReservedGeneration, Tier};
@@ -27,6 +28,8 @@ pub(crate) struct Granted {
     pub(crate) organization: Option<String>,
     /// In V4, if the certificate has one.
     pub(crate) title: Option<String>,
+    /// The line a reader sees.
+    pub(crate) label: String,
 }
 
 /// The tier of a signature whose path and address have been verified. The arguments are the proofs.
@@ -205,34 +208,37 @@ impl<'c> Subject<'c> {
         let missing = |what: &str| {
             Code::SubjectDoesNotFit.because(format!("a {} certificate must name {what}", tier.validation_type()))
         };
-        let mut granted = Granted {
-            tier,
-            name: None,
-            organization: None,
-            title: None,
-        };
+        let mut organization = None;
         if tier.names_organization() {
-            let organization = self.text(ORGANIZATION_NAME).ok_or_else(|| missing("an organization"))?;
+            organization = Some(self.text(ORGANIZATION_NAME).ok_or_else(|| missing("an organization"))?);
             let identifier = self
                 .text(ORGANIZATION_IDENTIFIER)
                 .ok_or_else(|| missing("an organizationIdentifier"))?;
             OrganizationIdentifier::parse(identifier)
                 .map_err(|problem| Code::SubjectDoesNotFit.because(format!("organizationIdentifier: {problem}")))?;
-            granted.organization = Some(organization.to_owned());
         }
+        let mut name = None;
         if tier.names_person() {
             // A pseudonym is allowed by the BR, but it does not say who somebody is, and that is what a tier shows.
             let names = [self.text(GIVEN_NAME), self.text(SURNAME)];
-            let name = names.into_iter().flatten().collect::<Vec<_>>().join(" ");
-            if name.is_empty() {
-                return Err(missing("a person by givenName or surname"));
-            }
-            granted.name = Some(name);
+            name = Some(names.into_iter().flatten().collect::<Vec<_>>().join(" "));
         }
-        if tier == Tier::V4 {
-            granted.title = self.text(TITLE).map(str::to_owned);
-        }
-        Ok(granted)
+        let title = self.text(TITLE).filter(|_| tier == Tier::V4);
+        let parts = LabelParts {
+            name: name.as_deref(),
+            organization,
+            title,
+        };
+        let label =
+            label(tier, &parts).ok_or_else(|| missing("whom it was issued to, in characters that can be shown"))?;
+        let own = |text: &str| text.to_owned();
+        Ok(Granted {
+            tier,
+            organization: organization.map(own),
+            title: title.map(own),
+            label,
+            name,
+        })
     }
 }
 

@@ -147,7 +147,7 @@ impl Verdict {
     #[must_use]
     pub fn label(&self) -> String {
         if let Some(granted) = &self.granted {
-            return tier_label(granted);
+            return granted.label.clone();
         }
         let address = self.signer.as_ref().map_or("?", |signer| signer.address.as_str());
         let reason = self
@@ -240,20 +240,5 @@ impl Verdict {
             signer.title.clone_from(&granted.title);
         }
         self.findings = problems.into_iter().map(Problem::into_finding).collect();
-    }
-}
-
-/// The texts of the four tiers.
-fn tier_label(granted: &Granted) -> String {
-    let name = granted.name.as_deref().unwrap_or_default();
-    let organization = granted.organization.as_deref().unwrap_or_default();
-    match granted.tier {
-        Tier::V1 => "V1 Email Validated, Identity Not Validated".to_owned(),
-        Tier::V2 => format!("V2 {name}, Identity Validated"),
-        Tier::V3 => format!("V3 {organization}, Identity Validated and Trusted"),
-        Tier::V4 => match granted.title.as_deref() {
-            Some(title) => format!("V4 {name}, {organization}, {title}, Identity Validated and Trusted"),
-            None => format!("V4 {name}, {organization}, Identity Validated and Trusted"),
-        },
     }
 }
