@@ -77,14 +77,18 @@ impl Subject {
             Self::IndividualIdentity(individual) => {
                 add("given_name", individual.given_name.as_deref());
                 add("surname", individual.surname.as_deref());
-                add("mailbox", Some(&individual.mailbox.to_string()));
+                // As it was written; its `AsRef` is a key for comparisons.
+                let mailbox = individual.mailbox.to_string();
+                add("mailbox", Some(&mailbox));
             }
             Self::Employment(employment) => {
                 add("organization_identifier", Some(&employment.organization_identifier));
                 add("given_name", employment.given_name.as_deref());
                 add("surname", employment.surname.as_deref());
                 add("title", employment.title.as_deref());
-                add("mailbox", Some(&employment.mailbox.to_string()));
+                // As it was written; its `AsRef` is a key for comparisons.
+                let mailbox = employment.mailbox.to_string();
+                add("mailbox", Some(&mailbox));
             }
         }
         fields

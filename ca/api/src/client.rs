@@ -195,7 +195,8 @@ impl Client {
     }
 
     pub async fn mailbox(&self, mailbox: &Mailbox) -> Result<MailboxStanding, ClientError> {
-        self.get(&["v1", "mailboxes", &mailbox.to_string()]).await
+        let mailbox = mailbox.to_string();
+        self.get(&["v1", "mailboxes", &mailbox]).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, ClientError> {
@@ -268,7 +269,7 @@ impl Client {
             return Ok(body);
         }
         match serde_json::from_slice(&body) {
-            Ok(problem) => Err(ClientError::Refused(problem)),
+            Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
             Err(_) => Err(ClientError::Status {
                 url: self.base.to_string(),
                 status: status.as_u16(),
@@ -303,7 +304,7 @@ pub enum ClientError {
     },
     /// The authority answered, with a reason.
     #[error("the certificate authority refused: {0}")]
-    Refused(Problem),
+    Refused(Box<Problem>),
     /// Something else answered, perhaps a proxy in between.
     #[error("{url} answered with status {status} and nothing that explains it: is it the certificate authority?")]
     Status { url: String, status: u16 },

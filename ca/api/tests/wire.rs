@@ -172,7 +172,7 @@ async fn nobody_listening_is_temporary() {
 #[test]
 fn which_problems_are_temporary() {
     let problem = |status: u16| {
-        ClientError::Refused(Problem {
+        ClientError::Refused(Box::new(Problem {
             kind: format!("{}x", Problem::PREFIX),
             title: "X".to_owned(),
             status,
@@ -180,7 +180,7 @@ fn which_problems_are_temporary() {
             section: Some("3.2.2".to_owned()),
             lint: None,
             request_id: None,
-        })
+        }))
     };
     for status in [408, 425, 429, 500, 502, 503, 504] {
         assert!(problem(status).is_temporary(), "{status}");
