@@ -263,6 +263,18 @@ mod tests {
     }
 
     #[test]
+    fn every_code_is_documented() {
+        let documentation = include_str!("../../docs/verification.md");
+        for code in Code::ALL {
+            assert!(
+                documentation.contains(&format!("`{}`", code.as_str())),
+                "{}",
+                code.as_str()
+            );
+        }
+    }
+
+    #[test]
     fn the_more_telling_problem_wins() {
         let untrusted = Code::UntrustedIssuer.because("a");
         let expired = Code::Expired.because("b");

@@ -77,7 +77,11 @@ fn every_key_signs_clear_and_opaque() {
 
 #[test]
 fn other_honest_forms_are_read() {
-    let honest: [Case; 9] = [
+    let honest: [Case; 10] = [
+        ("legacy while it could be issued", |s| {
+            s.leaf.policies(&[V1_LEGACY]);
+            s.leaf.not_before = "250714000000Z";
+        }),
         ("indefinite lengths, clear", |s| s.cms.indefinite = true),
         ("indefinite lengths and chunks, opaque", |s| {
             s.cms.indefinite = true;
@@ -180,7 +184,11 @@ fn revocation_is_a_fact_of_its_own() {
 
 #[test]
 fn warnings_leave_the_tier() {
-    let warned: [Case; 9] = [
+    let warned: [Case; 10] = [
+        ("nested-security", |s| {
+            s.entity =
+                b"Content-Type: application/pkcs7-mime\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n".to_vec();
+        }),
         ("display-name-address", |s| {
             s.from = "From: \"ceo@example.com\" <alice@example.org>\r\n".to_owned()
         }),
