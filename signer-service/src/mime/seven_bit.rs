@@ -353,7 +353,10 @@ fn container_label(media_type: &str, encoding: &Encoding) -> Result<Relabel, Mim
     match encoding {
         Encoding::SevenBit => Ok(Relabel::Keep),
         Encoding::EightBit | Encoding::Binary => Ok(Relabel::As("7bit")),
-        other => Err(MimeError::ContainerEncoded { media_type: media_type.to_owned(), encoding: other.to_string() }),
+        other => Err(MimeError::ContainerEncoded {
+            media_type: media_type.to_owned(),
+            encoding: other.to_string(),
+        }),
     }
 }
 

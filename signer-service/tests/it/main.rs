@@ -1,5 +1,8 @@
-//! The gateway held against OpenSSL, mail-parser and a real next hop.
+//! The gateway held against OpenSSL, mail-parser, a certificate authority and a next hop.
 
+mod enrolment;
 mod messages;
 mod refusals;
+mod relay;
 mod support;
+mod world;

@@ -35,6 +35,7 @@ use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::{Time, Validity};
 
 /// A root and an issuing certificate, both RSA so that every certificate has the same bytes in every run.
+#[derive(Debug)]
 pub(crate) struct Authority {
     pub(crate) root: Certificate,
     pub(crate) issuing: Certificate,
