@@ -1,6 +1,7 @@
 //! SMTP receiving and sending sessions.
 //!
 //! * [`server`] receives: a [`server::Server`] speaks the protocol and asks a [`server::Session`] what to answer.
+//! * [`auth`] is for logging in, on either side.
 //! * [`client`] sends: a [`client::Connection`] reports what the next hop said of every single recipient.
 //! * [`sink`] is a small real mailbox server on top of [`server`], for trying out and for tests.
 //!
@@ -10,6 +11,7 @@
 //!   programs can disagree on where a message ends (SMTP smuggling).
 //! * Plain text that came before a TLS handshake is never read as if it had come through TLS.
 //! * Every line, list, message and wait has a limit.
+//! * Passwords are wiped after use, and never stand in a log, an error or a `Debug` output.
 //!
 //! Standards: [RFC 5321] (SMTP), [RFC 1870] (SIZE), [RFC 2034] and [RFC 3463] (enhanced status codes), [RFC 2920]
 //! (PIPELINING), [RFC 3207] (STARTTLS), [RFC 6152] (8BITMIME), [RFC 6531] (SMTPUTF8).
@@ -24,6 +26,7 @@
 //! [RFC 6531]: https://www.rfc-editor.org/rfc/rfc6531
 
 mod address;
+pub mod auth;
 pub mod client;
 pub mod envelope;
 pub mod reply;

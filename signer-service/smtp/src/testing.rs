@@ -1,11 +1,15 @@
 //! What the tests of both directions share: TLS identities and a service that writes down what it was asked.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng as _;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
+use crate::auth::{Authentication, Authenticator, Password, ScramCredentials, ServerSecret, Unavailable, Verdict};
 use crate::envelope::{MailFrom, RcptTo};
 use crate::reply::Reply;
 use crate::server::{Peer, Service, Session};
@@ -111,4 +115,67 @@ impl Session for Recorder {
     fn tls_started(&mut self) {
         self.record("tls started".to_owned());
     }
+}
+
+/// Knows one user, `user` with the password `pencil`; the user `broken` makes it fail. Writes down who was asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Users {
+    pub(crate) asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Users {
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().expect("no test panics with the lock").clone()
+    }
+
+    fn record(&self, question: String) {
+        self.asked.lock().expect("no test panics with the lock").push(question);
+    }
+}
+
+impl Authenticator for Users {
+    fn verify<'a>(
+        &'a self,
+        user: &'a str,
+        password: &'a Password,
+        _peer: &'a Peer,
+    ) -> Pin<Box<dyn Future<Output = Result<Verdict, Unavailable>> + Send + 'a>> {
+        self.record(format!("verify {user}"));
+        Box::pin(async move {
+            match (user, password.expose()) {
+                ("broken", _) => Err(Unavailable),
+                ("user", "pencil") => Ok(Verdict::Accept),
+                _ => Ok(Verdict::Deny),
+            }
+        })
+    }
+
+    fn scram<'a>(
+        &'a self,
+        user: &'a str,
+        _peer: &'a Peer,
+    ) -> Pin<Box<dyn Future<Output = Result<Option<ScramCredentials>, Unavailable>> + Send + 'a>> {
+        self.record(format!("scram {user}"));
+        Box::pin(async move {
+            match user {
+                "broken" => Err(Unavailable),
+                "user" => {
+                    let password = Password::prepare("pencil").expect("a password");
+                    Ok(Some(
+                        ScramCredentials::derive(&password, b"sixteen octets..", 4096).expect("sound parameters"),
+                    ))
+                }
+                _ => Ok(None),
+            }
+        })
+    }
+}
+
+/// Randomness that is the same in every run.
+pub(crate) fn random() -> ChaCha20Rng {
+    ChaCha20Rng::from_seed([3; 32])
+}
+
+pub(crate) fn authentication(users: Users) -> Authentication {
+    Authentication::new(Arc::new(users), ServerSecret::new([9; 32]), random())
 }

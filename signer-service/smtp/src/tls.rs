@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, CommonState, DigitallySignedStruct, SignatureScheme};
+use rustls::{ClientConfig, CommonState, ConnectionCommon, DigitallySignedStruct, ProtocolVersion, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 /// The TLS session of a connection, for a Received header or a log.
@@ -29,6 +29,17 @@ impl TlsInfo {
                 .unwrap_or_default(),
         }
     }
+}
+
+/// The `tls-exporter` channel binding of RFC 9266: octets that both ends of this TLS session know, and nobody else.
+/// Only with TLS 1.3, where every session has its own (section 4.2 says what is needed otherwise).
+pub(crate) fn exporter<Data>(connection: &ConnectionCommon<Data>) -> Option<[u8; 32]> {
+    if connection.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
+        return None;
+    }
+    connection
+        .export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""))
+        .ok()
 }
 
 /// A configuration like `config`, which takes any certificate: opportunistic encryption (RFC 7435), where the

@@ -3,6 +3,7 @@
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use zeroize::Zeroize as _;
 
 /// Anything that bytes go over: TCP, TLS over it, or a pipe in memory.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -75,7 +76,7 @@ impl Wire {
             let buffered = &self.input[self.start..self.end];
             let line_feed = buffered.iter().position(|byte| *byte == b'\n');
             let piece = &buffered[..line_feed.map_or(buffered.len(), |index| index + 1)];
-            self.line.extend_from_slice(piece);
+            append(&mut self.line, piece);
             let taken = piece.len();
             self.consume(taken);
 
@@ -103,6 +104,17 @@ impl Wire {
         }
     }
 
+    /// Overwrites what was read and written so far, after a password has come or gone this way.
+    pub(crate) fn wipe(&mut self) {
+        self.line.zeroize();
+        self.input[..self.start].zeroize();
+        self.input[self.end..].zeroize();
+        if self.output.is_empty() {
+            // All of its capacity, which is where the secret is once it was sent.
+            self.output.zeroize();
+        }
+    }
+
     /// Sends what is in `output`.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
         if !self.output.is_empty() {
@@ -126,6 +138,17 @@ impl Wire {
             }
         }
     }
+}
+
+/// Extends `line` without leaving a copy of it behind in memory that was given back.
+fn append(line: &mut Vec<u8>, piece: &[u8]) {
+    if line.capacity() - line.len() < piece.len() {
+        let mut larger = Vec::with_capacity((line.len() + piece.len()).next_power_of_two());
+        larger.extend_from_slice(line);
+        line.zeroize();
+        *line = larger;
+    }
+    line.extend_from_slice(piece);
 }
 
 const INPUT_OCTETS: usize = 16 * 1024;
@@ -167,6 +190,33 @@ mod tests {
         assert_eq!(lines(b"one\n", 99).await, [Err("bare line feed")]);
         assert_eq!(lines(b"\n", 99).await, [Err("bare line feed")]);
         assert_eq!(lines(b"a\rb\r\n", 99).await, [Ok("a\rb".into())]);
+    }
+
+    #[tokio::test]
+    async fn what_was_read_can_be_wiped() {
+        let (mut ours, theirs) = tokio::io::duplex(100);
+        let mut wire = Wire::new(Box::new(theirs));
+        ours.write_all(b"secr").await.expect("there is room");
+        let reading = async { wire.read_line(99).await.map(<[u8]>::to_vec) };
+        let writing = async {
+            tokio::task::yield_now().await;
+            ours.write_all(b"et\r\nnext\r\n").await
+        };
+        let (line, written) = tokio::join!(reading, writing);
+        assert_eq!((line.expect("a line"), written.is_ok()), (b"secret".to_vec(), true));
+        wire.wipe();
+        assert!(
+            wire.input
+                .iter()
+                .all(|byte| !b"secr".contains(byte) || b"next".contains(byte))
+        );
+        assert!(
+            !wire
+                .input
+                .windows(2)
+                .any(|pair| pair == b"se" || pair == b"cr" || pair == b"et")
+        );
+        assert_eq!(wire.read_line(99).await.expect("the next line"), b"next");
     }
 
     #[tokio::test]
