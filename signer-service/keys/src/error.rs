@@ -25,12 +25,12 @@ pub enum KeyError {
 
     // Keys in a store.
     /// The store has no key of that name.
-    #[error("there is no key `{id}` in {}; check the id, or restore the key from a backup", .folder.display())]
-    NotFound { id: KeyId, folder: PathBuf },
+    #[error("there is no key `{id}` in {place}; check the id, or restore the key from a backup")]
+    NotFound { id: KeyId, place: String },
 
     /// The store has a key of that name, and keys are never overwritten.
-    #[error("there is a key `{id}` in {} already; keys are never overwritten, choose another id", .folder.display())]
-    AlreadyExists { id: KeyId, folder: PathBuf },
+    #[error("there is a key `{id}` in {place} already; keys are never overwritten, choose another id")]
+    AlreadyExists { id: KeyId, place: String },
 
     /// The file opened, but what was sealed in it is not a key that we use.
     #[error("{} holds a key that is neither P-256, P-384 nor RSA of 2048, 3072 or 4096 bits; restore it from a backup", .path.display())]
@@ -53,6 +53,92 @@ pub enum KeyError {
         what: String,
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
+    },
+
+    // Security modules.
+    /// The settings name no key store, or two.
+    #[error("the settings of the key store do not fit together: {problem}")]
+    StoreSettings { problem: &'static str },
+
+    /// The file is not a PKCS#11 module that works here.
+    #[error("cannot use {} as a PKCS#11 module; check that it is the module of the device, made for this processor, and that its own configuration is right", .path.display())]
+    ModuleUnusable {
+        path: PathBuf,
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+
+    /// No slot of the module holds the token.
+    #[error("there is no {token} behind {}, which knows {}; check the settings, and that the device is connected", .module.display(), listed(.found))]
+    TokenNotFound {
+        token: String,
+        module: PathBuf,
+        /// The labels of the tokens that are there.
+        found: Vec<String>,
+    },
+
+    /// The label does not tell which token is meant.
+    #[error("more than one token is labelled `{}` (in slots {}); name the slot instead of the label, or label them differently", shown(.label), slots.iter().map(u64::to_string).collect::<Vec<_>>().join(" and "))]
+    TokenAmbiguous { label: String, slots: Vec<u64> },
+
+    /// The file cannot be a PIN.
+    #[error("{} holds no PIN ({problem}); write the PIN of the token's user into it, and nothing else", .path.display())]
+    InvalidPinFile { path: PathBuf, problem: &'static str },
+
+    /// The token did not accept the PIN. It is not sent a second time, since tokens lock themselves after a few wrong ones.
+    #[error("{token} refuses the PIN in {}, and it will not be tried again, since tokens lock themselves after a few wrong PINs; correct the file", .path.display())]
+    PinRefused { token: String, path: PathBuf },
+
+    /// One more wrong PIN would lock the token, so that none is sent.
+    #[error(
+        "{token} leaves one last try for its PIN, and this program does not take it; log in once with the right PIN in the device's own tool, then start again"
+    )]
+    PinLastTry { token: String },
+
+    /// The token accepts no PIN any more.
+    #[error("{token} has locked itself after too many wrong PINs; its security officer has to unlock it")]
+    PinLocked { token: String },
+
+    /// The token keeps no new keys and gives none away.
+    #[error("{token} is write-protected; lift the protection to make or remove keys")]
+    TokenReadOnly { token: String },
+
+    /// The token cannot make keys of that kind.
+    #[error("{token} cannot make {algorithm} keys; choose another algorithm or another device")]
+    AlgorithmNotOffered {
+        algorithm: KeyAlgorithm,
+        token: String,
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+
+    /// The token has such a key, but it is not one that we use.
+    #[error("the key `{id}` in {token} cannot be used: {problem}")]
+    KeyUnusable {
+        id: KeyId,
+        token: String,
+        problem: &'static str,
+    },
+
+    /// The token has more than one key of that name.
+    #[error(
+        "there is more than one key `{id}` in {token}; find out with the device's own tool which one is meant, and remove or rename the others"
+    )]
+    KeyAmbiguous { id: KeyId, token: String },
+
+    /// The name belongs to another key than when it was opened.
+    #[error(
+        "the key `{id}` in {token} is another one than before; restore the right token, or start again with the new key"
+    )]
+    KeyReplaced { id: KeyId, token: String },
+
+    /// The token refused, and will refuse again.
+    #[error("{token} did not {action}; the cause says why, the manual of the device has more")]
+    TokenRefused {
+        action: &'static str,
+        token: String,
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
     },
 
     // What is sealed.
@@ -208,12 +294,24 @@ impl KeyError {
 }
 
 /// A text from outside, fit for a terminal and a log line: escaped, and cut after 80 characters.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
     if text.chars().nth(80).is_some() {
         shown.push('…');
     }
     shown
+}
+
+/// Labels for people: quoted and escaped, or that there are none.
+fn listed(labels: &[String]) -> String {
+    match labels {
+        [] => "no token".into(),
+        labels => labels
+            .iter()
+            .map(|label| format!("`{}`", shown(label)))
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
 }
 
 /// EMFILE and ENFILE, which `io::ErrorKind` has no stable name for. The numbers are the same on Linux, the BSDs and macOS.

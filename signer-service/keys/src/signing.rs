@@ -16,7 +16,8 @@ pub trait SigningKey: fmt::Debug + Send + Sync {
 
     /// Signs `message`, which is hashed here by the digest of [`algorithm`](Self::algorithm).
     ///
-    /// Fails with [`KeyError::Unavailable`] when trying again may help, and with [`KeyError::SigningFailed`] when not.
+    /// When trying again may help, the error [is temporary](KeyError::is_temporary). Most others are
+    /// [`KeyError::SigningFailed`].
     fn sign(&self, message: &[u8]) -> Result<Signature, KeyError>;
 }
 

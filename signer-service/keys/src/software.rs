@@ -71,14 +71,14 @@ impl SoftwareKeyStore {
     fn not_found(&self, id: &KeyId) -> KeyError {
         KeyError::NotFound {
             id: id.clone(),
-            folder: self.folder.clone(),
+            place: self.folder.display().to_string(),
         }
     }
 
     fn already_exists(&self, id: &KeyId) -> KeyError {
         KeyError::AlreadyExists {
             id: id.clone(),
-            folder: self.folder.clone(),
+            place: self.folder.display().to_string(),
         }
     }
 

@@ -15,8 +15,8 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     /// The stored key, or [`KeyError::NotFound`].
     fn open(&self, id: &KeyId) -> Result<Arc<dyn SigningKey>, KeyError>;
 
-    /// Destroys the stored key, or fails with [`KeyError::NotFound`]. Keys that were opened before keep working until
-    /// they are dropped.
+    /// Destroys the stored key, or fails with [`KeyError::NotFound`]. Whether a key that was opened before goes on signing
+    /// depends on the store: one in memory does until it is dropped, one in a security module does not.
     fn remove(&self, id: &KeyId) -> Result<(), KeyError>;
 
     /// The ids of all stored keys, in alphabetical order.
