@@ -13,6 +13,7 @@ use keys::{KeyAlgorithm, KeyId, KeyStore, SigningKey, SoftwareKeyStore};
 use migrations::Pool;
 use policies::authority::{AuthorityName, issuing_template, root_template};
 use policies::issuance::{CertificateTemplate, Issuer};
+use policies::lint::{self, Expected, LintContext};
 use policies::organization::Country;
 use policies::profile::ValidityPeriod;
 use policies::tier::{Generation, Tier};
@@ -158,7 +159,12 @@ pub async fn init(options: &Options, mut parts: AppParts) -> Result<Made, Error>
     };
     let root_period = ValidityPeriod::of_days(now, ROOT_DAYS);
     let root_template = root_template(&root_name, root_key.public_key())?;
-    let root = certify(&root_template, &root_issuer, root_period, &*root_key, now, rng)?;
+    let context = LintContext {
+        expected: Expected::Root,
+        issuer: &root_issuer,
+        now,
+    };
+    let root = certify(&root_template, root_period, context, &*root_key, rng)?;
     let locations = public_url.locations(ROOT).map_err(|error| Error::InvalidInput {
         field: "public URL",
         reason: error.to_string(),
@@ -172,7 +178,11 @@ pub async fn init(options: &Options, mut parts: AppParts) -> Result<Made, Error>
         &Generation::ALL,
     )?;
     let issuing_period = ValidityPeriod::of_days(now, ISSUING_DAYS);
-    let issuing = certify(&issuing_template, &root_issuer, issuing_period, &*root_key, now, rng)?;
+    let context = LintContext {
+        expected: Expected::IssuingAuthority,
+        ..context
+    };
+    let issuing = certify(&issuing_template, issuing_period, context, &*root_key, rng)?;
 
     // 5. The database.
     let rows = [
@@ -240,15 +250,14 @@ fn refuse_folder_in_use(folder: &Path) -> Result<(), Error> {
 /// The root key signs here, by the direct command of whoever runs `init` (BR 4.3.1.1), and afterwards only CRLs.
 fn certify(
     template: &CertificateTemplate,
-    issuer: &Issuer,
     period: ValidityPeriod,
+    context: LintContext<'_>,
     issuer_key: &dyn SigningKey,
-    now: Timestamp,
     rng: &mut dyn CryptoRng,
 ) -> Result<Vec<u8>, Error> {
     let serial = random_serial(rng)?;
-    let tbs = template.to_be_signed(&serial, period, issuer)?;
-    let linted = lint_authority(tbs, now)?;
+    let tbs = template.to_be_signed(&serial, period, context.issuer)?;
+    let linted = lint::check(tbs, &context).map_err(|findings| Error::LintRefused { findings })?;
     let signed = issuer_key.sign(linted.tbs()).map_err(key_error(ROOT))?;
     let algorithm = issuer_key.algorithm().identifier();
     if !signature::is_valid(issuer_key.public_key(), &algorithm, linted.tbs(), signed.as_bytes()) {

@@ -10,7 +10,6 @@ pub(crate) mod record;
 use std::fmt;
 
 use policies::issuance::Request;
-use policies::lint::LintContext;
 use policies::tier::Tier;
 use policies::time::Timestamp;
 use policies::{issuance, profile};
@@ -57,12 +56,7 @@ pub(crate) fn issue(app: &App, order: &PendingOrder) -> Result<Issued, Error> {
     reached(Step::Prepared, Some(&prepared.serial));
 
     // 3. Lint them.
-    let context = LintContext {
-        tier,
-        generation: order.generation,
-        now,
-    };
-    let linted = prepared.lint(&context)?;
+    let linted = prepared.lint(now)?;
     reached(Step::Linted, None);
 
     // 4. Record them, together with the evidence, the order and the audit entry.
@@ -130,11 +124,7 @@ fn sign_and_store(
     // 8. Publish: from here on the order shows the certificate.
     app.db.write_blocking(|conn| publish(conn, &order.id, certificate_id, now))?;
     reached(Step::Published);
-    Ok(Issued {
-        certificate_id: certificate_id.to_owned(),
-        serial,
-        der: checked.der().to_vec(),
-    })
+    Ok(Issued { serial })
 }
 
 /// issuing → valid.
@@ -174,12 +164,10 @@ fn tier(
     }
 }
 
-/// What came of it.
+/// What came of it; the order has the certificate.
 #[derive(Clone, Debug)]
 pub(crate) struct Issued {
-    pub(crate) certificate_id: String,
     pub(crate) serial: String,
-    pub(crate) der: Vec<u8>,
 }
 
 /// How far an issuance came; each is told once the step is over.

@@ -1,7 +1,7 @@
 //! The bytes that will be signed, put together and linted.
 
-use policies::issuance::{Approved, Locations};
-use policies::lint::{self, LintContext, Linted};
+use policies::issuance::{Approved, Issuer as IssuerNames, Locations};
+use policies::lint::{self, Expected, LintContext, Linted};
 use policies::profile::ValidityPeriod;
 use policies::time::{Span, Timestamp};
 use rand_core::CryptoRng;
@@ -17,6 +17,8 @@ pub(super) struct Prepared {
     /// Lower-case hexadecimal.
     pub(super) serial: String,
     tbs: Vec<u8>,
+    issuer: IssuerNames,
+    expected: Expected,
 }
 
 /// Puts the certificate together: what the profile and the evidence say, a new serial, the dates.
@@ -26,22 +28,29 @@ pub(super) fn prepare(
     approved: &Approved,
     now: Timestamp,
 ) -> Result<Prepared, Error> {
-    let certificate_issuer = issuer.names()?;
+    let names = issuer.names()?;
     let locations = locations(app, issuer)?;
-    let template = approved.template(&certificate_issuer, &locations)?;
+    let template = approved.template(&names, &locations)?;
     let serial = app.with_rng(random_serial)?;
     let validity = validity(app, issuer, approved, now)?;
-    let tbs = template.to_be_signed(&serial, validity, &certificate_issuer)?;
+    let tbs = template.to_be_signed(&serial, validity, &names)?;
     Ok(Prepared {
         serial: data_encoding::HEXLOWER.encode(serial.as_bytes()),
         tbs,
+        issuer: names,
+        expected: Expected::Subscriber(approved.tier(), approved.generation()),
     })
 }
 
 impl Prepared {
     /// Lints the bytes; what comes out may be recorded and signed.
-    pub(super) fn lint(self, context: &LintContext) -> Result<Linted, Error> {
-        lint::check(self.tbs, context).map_err(|findings| Error::LintRefused { findings })
+    pub(super) fn lint(self, now: Timestamp) -> Result<Linted, Error> {
+        let context = LintContext {
+            expected: self.expected,
+            issuer: &self.issuer,
+            now,
+        };
+        lint::check(self.tbs, &context).map_err(|findings| Error::LintRefused { findings })
     }
 }
 

@@ -44,11 +44,6 @@ impl IssuingKey {
         }
     }
 
-    /// Whose key this is.
-    pub(crate) fn issuer_id(&self) -> &str {
-        &self.issuer_id
-    }
-
     /// The key in the issuer's certificate.
     pub(crate) fn public_key(&self) -> &SubjectPublicKeyInfoOwned {
         &self.public_key

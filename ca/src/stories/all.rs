@@ -1,0 +1,23 @@
+// Included once for each database.
+
+#[path = "audit.rs"]
+mod audit;
+#[path = "evidence.rs"]
+mod evidence;
+#[path = "issuance.rs"]
+mod issuance;
+#[path = "orders.rs"]
+mod orders;
+#[path = "revocation.rs"]
+mod revocation;
+
+/// A world on this database, or the end of the test when there is no server for it.
+macro_rules! world {
+    () => {
+        match crate::testing::World::new(super::DATABASE).await {
+            Some(world) => world,
+            None => return,
+        }
+    };
+}
+pub(self) use world;

@@ -1,0 +1,201 @@
+//! The audit log: nothing happens without it, and no change to it goes unnoticed.
+
+use policies::time::Span;
+
+use super::world;
+use crate::audit::{self, Verified};
+use crate::crl;
+use crate::error::Error;
+use crate::orders::{TierChoice, place};
+use crate::testing::{Database, Proof, World, order};
+
+const ADA: &str = "ada@example.com";
+
+/// A world with some history and a checkpoint at its end.
+async fn history() -> Option<(World, i64)> {
+    let world = World::new(super::DATABASE).await?;
+    let ada = world.subscriber("Ada").await;
+    world.prove(&ada, Proof::mailbox(ADA), Span::hours(1)).await;
+    place(&world.app, &ada, order(ADA, TierChoice::Best)).await.unwrap();
+    let head = audit::checkpoint(&world.app).await.unwrap().unwrap();
+    Some((world, head))
+}
+
+async fn damaged_row(world: &World) -> i64 {
+    match audit::verify(&world.app).await {
+        Err(Error::AuditDamaged { sequence, .. }) => sequence,
+        other => panic!("not noticed: {other:?}"),
+    }
+}
+
+/// Makes every insertion into the log fail, as a full disk or a broken table would.
+async fn break_the_log(world: &World) {
+    let sql = match super::DATABASE {
+        Database::Sqlite => {
+            "CREATE TRIGGER broken BEFORE INSERT ON audit_log BEGIN SELECT RAISE(ABORT, 'broken'); END"
+        }
+        Database::Postgres => {
+            "CREATE FUNCTION broken() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$ LANGUAGE plpgsql; \
+             CREATE TRIGGER broken BEFORE INSERT ON audit_log EXECUTE FUNCTION broken()"
+        }
+    };
+    world.tamper(sql).await;
+}
+
+#[tokio::test]
+async fn the_log_of_an_untouched_authority_verifies() {
+    let Some((world, head)) = history().await else { return };
+    let Verified { rows, signed_up_to, .. } = audit::verify(&world.app).await.unwrap();
+    assert_eq!((rows, signed_up_to), (u64::try_from(head).unwrap(), head));
+    assert_eq!(audit::checkpoint(&world.app).await.unwrap(), None, "nothing new to sign");
+    let actions: Vec<String> = audit::events(&world.app, 0, 1000)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|event| event.action)
+        .collect();
+    let order = ["order-placed", "certificate-recorded", "certificate-issued"];
+    let found: Vec<&str> = order
+        .into_iter()
+        .filter(|wanted| actions.iter().any(|action| action == wanted))
+        .collect();
+    assert_eq!(found, order);
+    assert_eq!(actions[..2], ["authority-initialized", "authority-initialized"]);
+}
+
+#[tokio::test]
+async fn invariant_07_nothing_is_ordered_or_signed_when_the_log_cannot_append() {
+    let world = world!();
+    let ada = world.subscriber("Ada").await;
+    world.prove(&ada, Proof::mailbox(ADA), Span::hours(1)).await;
+    break_the_log(&world).await;
+    let before = world.keys.signatures();
+    let error = place(&world.app, &ada, order(ADA, TierChoice::Best)).await.unwrap_err();
+    assert!(matches!(error, Error::Database(_)), "{error}");
+    let error = crl::publish(&world.app, world.app.issuers().issuing()).await.unwrap_err();
+    assert!(matches!(error, Error::Database(_)), "{error}");
+    assert_eq!(world.keys.signatures(), before);
+    assert!(world.certificates().await.is_empty());
+}
+
+/// The order is there already; the log breaks before the certificate is recorded.
+#[tokio::test]
+async fn invariant_07_nothing_is_signed_when_the_log_breaks_before_the_record() {
+    let world = world!();
+    let ada = world.subscriber("Ada").await;
+    let mut request = order(ADA, TierChoice::Best);
+    request.idempotency_key = Some("once".to_owned());
+    place(&world.app, &ada, request.clone()).await.unwrap();
+    world.prove(&ada, Proof::mailbox(ADA), Span::hours(1)).await;
+    break_the_log(&world).await;
+    let before = world.keys.signatures();
+    place(&world.app, &ada, request).await.unwrap_err();
+    assert_eq!(world.keys.signatures(), before);
+    assert!(world.certificates().await.is_empty(), "the record was committed without its audit entry");
+}
+
+#[tokio::test]
+async fn invariant_07_a_changed_row_is_found() {
+    for change in [
+        "at = at + 1",
+        "actor = 'nobody'",
+        "action = 'order-refused'",
+        "details = '{}'",
+        "hash = previous_hash",
+        "previous_hash = hash",
+    ] {
+        let Some((world, _)) = history().await else { return };
+        world.tamper(&format!("UPDATE audit_log SET {change} WHERE sequence = 3")).await;
+        assert_eq!(damaged_row(&world).await, 3, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn invariant_07_removed_and_exchanged_rows_are_found() {
+    let Some((world, _)) = history().await else { return };
+    world.tamper("DELETE FROM audit_log WHERE sequence = 1").await;
+    assert_eq!(damaged_row(&world).await, 1);
+
+    let (world, _) = history().await.unwrap();
+    world.tamper("DELETE FROM audit_log WHERE sequence = 4").await;
+    assert_eq!(damaged_row(&world).await, 4);
+
+    let (world, _) = history().await.unwrap();
+    world
+        .tamper(
+            "UPDATE audit_log SET sequence = -1 WHERE sequence = 3; UPDATE audit_log SET sequence = 3 WHERE sequence = 4; \
+             UPDATE audit_log SET sequence = 4 WHERE sequence = -1",
+        )
+        .await;
+    assert_eq!(damaged_row(&world).await, 3);
+}
+
+#[tokio::test]
+async fn invariant_07_a_shortened_log_is_found_by_its_checkpoint() {
+    let Some((world, head)) = history().await else { return };
+    world.tamper(&format!("DELETE FROM audit_log WHERE sequence >= {}", head - 1)).await;
+    assert_eq!(damaged_row(&world).await, head - 1);
+    let (world, _) = history().await.unwrap();
+    world.tamper("DELETE FROM audit_log").await;
+    assert_eq!(damaged_row(&world).await, 1);
+}
+
+/// Somebody who may write to the database, but has no key, makes a whole new chain.
+#[tokio::test]
+async fn invariant_07_a_log_written_anew_is_found_by_its_checkpoint() {
+    let Some((world, head)) = history().await else { return };
+    let rows = audit::events(&world.app, 0, 1000).await.unwrap();
+    let now = world.app.now();
+    world.tamper("DELETE FROM audit_log").await;
+    world
+        .app
+        .db
+        .write(move |conn| {
+            for event in &rows {
+                let details = serde_json::json!({"forged": event.sequence});
+                audit::append(conn, now, &event.actor, audit::Action::OrderPlaced, &details)?;
+            }
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+    assert_eq!(damaged_row(&world).await, head);
+    // With the checkpoint changed to fit, its signature does not.
+    world
+        .tamper("UPDATE audit_checkpoints SET head_hash = (SELECT hash FROM audit_log WHERE audit_log.sequence = audit_checkpoints.sequence)")
+        .await;
+    assert!(damaged_row(&world).await <= head);
+}
+
+#[tokio::test]
+async fn invariant_07_a_checkpoint_with_another_time_or_signature_is_found() {
+    for change in ["at = at - 1", "signature = head_hash"] {
+        let Some((world, head)) = history().await else { return };
+        world.tamper(&format!("UPDATE audit_checkpoints SET {change} WHERE sequence = {head}")).await;
+        assert_eq!(damaged_row(&world).await, head, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn concurrent_writers_make_one_chain() {
+    let world = world!();
+    let writers: Vec<_> = (0..10)
+        .map(|number| {
+            let (db, now) = (world.app.db.clone(), world.app.now());
+            tokio::spawn(async move {
+                for _ in 0..5 {
+                    db.write(move |conn| {
+                        let details = serde_json::json!({"writer": number});
+                        audit::append(conn, now, "writer", audit::Action::OrderPlaced, &details)
+                    })
+                    .await?;
+                }
+                Ok::<_, Error>(())
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap().unwrap();
+    }
+    audit::verify(&world.app).await.unwrap();
+}

@@ -1,0 +1,166 @@
+//! Placing orders: who may, what with, and what happens the second time.
+
+use policies::tier::{Generation, Tier};
+use policies::time::Span;
+
+use super::world;
+use crate::accounts::Role;
+use crate::error::Error;
+use crate::orders::{OrderState, TierChoice, find, place};
+use crate::revocation::{Reason, revoke};
+use crate::testing::{Proof, order, order_with_key};
+
+const ADA: &str = "ada@example.com";
+
+#[tokio::test]
+async fn placing_an_order_again_with_its_key_returns_the_first_one() {
+    let world = world!();
+    let ada = world.subscriber("Ada").await;
+    world.prove(&ada, Proof::mailbox(ADA), Span::hours(1)).await;
+    let mut request = order(ADA, TierChoice::Best);
+    request.idempotency_key = Some("once".to_owned());
+    let first = place(&world.app, &ada, request.clone()).await.unwrap();
+    let second = place(&world.app, &ada, request.clone()).await.unwrap();
+    assert_eq!((first.id, first.state), (second.id, second.state));
+    assert_eq!(world.certificates().await.len(), 1);
+    request.idempotency_key = None;
+    place(&world.app, &ada, request).await.unwrap();
+    assert_eq!(world.certificates().await.len(), 2);
+}
+
+#[tokio::test]
+async fn placing_an_order_many_times_at_once_gives_one_certificate() {
+    let world = world!();
+    let ada = world.subscriber("Ada").await;
+    world.prove(&ada, Proof::mailbox(ADA), Span::hours(1)).await;
+    let mut request = order(ADA, TierChoice::Best);
+    request.idempotency_key = Some("once".to_owned());
+    let placing: Vec<_> = (0..8)
+        .map(|_| {
+            let (app, ada, request) = (world.app.clone(), ada.clone(), request.clone());
+            tokio::spawn(async move { place(&app, &ada, request).await })
+        })
+        .collect();
+    for placed in placing {
+        placed.await.unwrap().unwrap();
+    }
+    assert_eq!(world.certificates().await.len(), 1);
+    let order = place(&world.app, &ada, request).await.unwrap();
+    assert!(matches!(order.state, OrderState::Valid { .. }), "{order:?}");
+}
+
+#[tokio::test]
+async fn orders_of_many_at_once_are_all_fulfilled_and_the_log_holds() {
+    let world = world!();
+    let mut placing = Vec::new();
+    for number in 0..12 {
+        let ada = world.subscriber(&format!("Ada {number}")).await;
+        world.prove(&ada, Proof::mailbox(ADA), Span::hours(1)).await;
+        let app = world.app.clone();
+        placing.push(tokio::spawn(async move {
+            place(&app, &ada, order(ADA, TierChoice::Best)).await
+        }));
+    }
+    for placed in placing {
+        let order = placed.await.unwrap().unwrap();
+        assert!(matches!(order.state, OrderState::Valid { .. }), "{order:?}");
+    }
+    assert_eq!(world.certificates().await.len(), 12);
+    crate::audit::verify(&world.app).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_idempotency_key_stands_for_one_order_of_one_account() {
+    let world = world!();
+    let ada = world.subscriber("Ada").await;
+    let mut request = order(ADA, TierChoice::Best);
+    request.idempotency_key = Some("once".to_owned());
+    let first = place(&world.app, &ada, request.clone()).await.unwrap();
+    let mut others = [request.clone(), request.clone(), request.clone(), request.clone()];
+    others[0].mailbox = policies::mailbox::Mailbox::parse("eve@example.com").unwrap();
+    others[1].tier = TierChoice::Exactly(Tier::V1);
+    others[2].generation = Generation::Multipurpose;
+    others[3].certificate_request = order_with_key(ADA, TierChoice::Best, &*keys::testing::p384()).certificate_request;
+    for other in others {
+        let error = place(&world.app, &ada, other).await.unwrap_err();
+        assert!(matches!(error, Error::IdempotencyKeyReused { .. }), "{error}");
+    }
+    let eve = world.subscriber("Eve").await;
+    let theirs = place(&world.app, &eve, request).await.unwrap();
+    assert_ne!(theirs.id, first.id);
+}
+
+#[tokio::test]
+async fn idempotency_keys_that_no_header_could_carry_are_refused() {
+    let world = world!();
+    let ada = world.subscriber("Ada").await;
+    for key in ["", "a b", "a\n", "ä", &"x".repeat(129)] {
+        let mut request = order(ADA, TierChoice::Best);
+        request.idempotency_key = Some(key.to_owned());
+        let error = place(&world.app, &ada, request).await.unwrap_err();
+        assert!(matches!(error, Error::InvalidInput { .. }), "{key:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn operators_and_officers_order_nothing() {
+    let world = world!();
+    for role in [Role::Operator, Role::Officer] {
+        let caller = world.principal("somebody", role).await;
+        let error = place(&world.app, &caller, order(ADA, TierChoice::Best)).await.unwrap_err();
+        assert!(matches!(error, Error::NotAllowed { .. }), "{error}");
+    }
+    let gateway = world.principal("gateway", Role::Gateway).await;
+    place(&world.app, &gateway, order(ADA, TierChoice::Best)).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_order_is_seen_by_its_account_and_by_the_authority_only() {
+    let world = world!();
+    let ada = world.subscriber("Ada").await;
+    let placed = place(&world.app, &ada, order(ADA, TierChoice::Best)).await.unwrap();
+    assert_eq!(find(&world.app, &ada, &placed.id).await.unwrap().id, placed.id);
+    let officer = world.principal("officer", Role::Officer).await;
+    assert_eq!(find(&world.app, &officer, &placed.id).await.unwrap().id, placed.id);
+    let eve = world.subscriber("Eve").await;
+    for (caller, id) in [(&eve, placed.id.as_str()), (&ada, "ord-unknown"), (&ada, "")] {
+        let error = find(&world.app, caller, id).await.unwrap_err();
+        assert!(matches!(error, Error::NotFound { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn requests_that_prove_no_possession_are_not_even_orders() {
+    let world = world!();
+    let ada = world.subscriber("Ada").await;
+    world.prove(&ada, Proof::mailbox(ADA), Span::hours(1)).await;
+    let mut request = order(ADA, TierChoice::Best);
+    *request.certificate_request.last_mut().unwrap() ^= 1;
+    let error = place(&world.app, &ada, request).await.unwrap_err();
+    assert!(matches!(error, Error::CertificateRequest { .. }), "{error}");
+    let mut request = order(ADA, TierChoice::Best);
+    request.certificate_request.clear();
+    let error = place(&world.app, &ada, request).await.unwrap_err();
+    assert!(matches!(error, Error::CertificateRequest { .. }), "{error}");
+    assert!(world.certificates().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_compromised_key_is_certified_for_nobody() {
+    let world = world!();
+    let ada = world.subscriber("Ada").await;
+    world.prove(&ada, Proof::mailbox(ADA), Span::hours(1)).await;
+    let placed = place(&world.app, &ada, order(ADA, TierChoice::Best)).await.unwrap();
+    let OrderState::Valid { serial, .. } = placed.state else { panic!("{placed:?}") };
+    revoke(&world.app, &ada, &serial, Reason::Superseded).await.unwrap();
+    place(&world.app, &ada, order(ADA, TierChoice::Best)).await.unwrap();
+    revoke(&world.app, &ada, &serial, Reason::KeyCompromise).await.unwrap();
+    let eve = world.subscriber("Eve").await;
+    for caller in [&ada, &eve] {
+        let error = place(&world.app, caller, order(ADA, TierChoice::Best)).await.unwrap_err();
+        assert!(matches!(&error, Error::KeyCompromised { serial: found } if *found == serial), "{error}");
+    }
+    let other = order_with_key(ADA, TierChoice::Best, &*keys::testing::p384());
+    let placed = place(&world.app, &ada, other).await.unwrap();
+    assert!(matches!(placed.state, OrderState::Valid { .. }), "{placed:?}");
+}
