@@ -79,22 +79,14 @@ pub async fn place(app: &Arc<App>, caller: &Caller, request: NewOrder) -> Result
         created_at: now.unix(),
         updated_at: now.unix(),
     };
-    let row = app
-        .db
-        .write(move |conn| insert_or_find(conn, &row, now))
-        .await?;
+    let row = app.db.write(move |conn| insert_or_find(conn, &row, now)).await?;
     attempt(app, row).await
 }
 
 /// Inserts the order, or returns the one that was placed with the same idempotency key.
-fn insert_or_find(
-    conn: &mut migrations::AnyConnection,
-    row: &OrderRow,
-    now: Timestamp,
-) -> Result<OrderRow, Error> {
+fn insert_or_find(conn: &mut migrations::AnyConnection, row: &OrderRow, now: Timestamp) -> Result<OrderRow, Error> {
     if let Some(key) = &row.idempotency_key
-        && let Some(earlier) =
-            store::orders::find_by_idempotency_key(conn, &row.account_id, key)?
+        && let Some(earlier) = store::orders::find_by_idempotency_key(conn, &row.account_id, key)?
     {
         let same = earlier.mailbox == row.mailbox
             && earlier.tier == row.tier
@@ -190,9 +182,7 @@ pub async fn retry(app: &Arc<App>, account: &AccountId) -> Result<(), Error> {
     let account = account.as_ref().to_owned();
     let rows = app
         .db
-        .read(move |conn| {
-            Ok::<_, Error>(store::orders::in_state(conn, Some(&account), PENDING, MOST_AT_ONCE)?)
-        })
+        .read(move |conn| Ok::<_, Error>(store::orders::in_state(conn, Some(&account), PENDING, MOST_AT_ONCE)?))
         .await?;
     retry_all(app, rows).await;
     Ok(())
@@ -226,7 +216,9 @@ pub async fn find(app: &App, caller: &Caller, id: &str) -> Result<Order, Error> 
         .read(move |conn| {
             let found = store::orders::find(conn, &id)?;
             let visible = found.filter(|row| {
-                account.as_ref().is_none_or(|account| row.account_id == account.as_ref())
+                account
+                    .as_ref()
+                    .is_none_or(|account| row.account_id == account.as_ref())
             });
             load(conn, visible.ok_or_else(|| not_found(&id))?)
         })
@@ -257,6 +249,8 @@ pub enum OrderState {
     Valid {
         /// Lower-case hexadecimal.
         serial: String,
+        /// What the certificate has, whatever was asked for.
+        tier: Tier,
         /// The certificate and the issuing certificate.
         chain_pem: String,
     },
@@ -318,7 +312,9 @@ impl PendingOrder {
             tier,
             generation,
             // The proof of possession is checked again too: the database is not trusted to hold what was checked.
-            public_key: CertificateRequest::parse(&row.certificate_request)?.public_key().clone(),
+            public_key: CertificateRequest::parse(&row.certificate_request)?
+                .public_key()
+                .clone(),
         })
     }
 }
@@ -326,13 +322,24 @@ impl PendingOrder {
 /// A row with the certificate it led to.
 struct Loaded {
     row: OrderRow,
-    certificate: Option<(String, Vec<u8>)>,
+    certificate: Option<IssuedCertificate>,
+}
+
+struct IssuedCertificate {
+    serial: String,
+    tier: Tier,
+    der: Vec<u8>,
 }
 
 fn load(conn: &mut migrations::AnyConnection, row: OrderRow) -> Result<Loaded, Error> {
     let certificate = match (&*row.state, &row.certificate_id) {
-        (VALID, Some(id)) => store::certificates::find(conn, id)?
-            .and_then(|certificate| Some((certificate.serial, certificate.certificate?))),
+        (VALID, Some(id)) => store::certificates::find(conn, id)?.and_then(|row| {
+            Some(IssuedCertificate {
+                serial: row.serial,
+                tier: row.tier.0,
+                der: row.certificate?,
+            })
+        }),
         _ => None,
     };
     Ok(Loaded { row, certificate })
@@ -351,8 +358,9 @@ impl Loaded {
                 problem: row.problem.clone(),
             },
             (ISSUING, _) => OrderState::Issuing,
-            (VALID, Some((serial, der))) => OrderState::Valid {
+            (VALID, Some(IssuedCertificate { serial, tier, der })) => OrderState::Valid {
                 serial,
+                tier,
                 chain_pem: certificates::chain_pem(app, &der),
             },
             (VALID, None) => return Err(unreadable("it is valid, but its certificate is missing")),
@@ -411,8 +419,7 @@ async fn refuse_compromised(app: &App, key: &SubjectPublicKeyInfoOwned) -> Resul
         .await?;
     let key = key.to_der().map_err(Error::encoding("the public key"))?;
     for (serial, tbs) in compromised {
-        let earlier = TbsCertificate::from_der(&tbs)
-            .and_then(|tbs| tbs.subject_public_key_info().to_der());
+        let earlier = TbsCertificate::from_der(&tbs).and_then(|tbs| tbs.subject_public_key_info().to_der());
         if earlier.is_ok_and(|earlier| earlier == key) {
             return Err(Error::KeyCompromised { serial });
         }

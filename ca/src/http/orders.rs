@@ -54,20 +54,31 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, HttpProblem> {
 }
 
 fn on_the_wire(order: Order) -> ca_api::Order {
-    let (state, certificate_serial, chain_pem, problem) = match order.state {
-        OrderState::Pending { problem } => (ca_api::OrderState::Pending, None, None, problem),
-        OrderState::Issuing => (ca_api::OrderState::Pending, None, None, None),
-        OrderState::Valid { serial, chain_pem } => (ca_api::OrderState::Valid, Some(serial), Some(chain_pem), None),
-        OrderState::Invalid { problem } => (ca_api::OrderState::Invalid, None, None, Some(problem)),
+    let wished = match order.tier {
+        TierChoice::Best => TierWish::Best,
+        TierChoice::Exactly(tier) => TierWish::Exactly(tier),
+    };
+    let (state, tier, certificate_serial, chain_pem, problem) = match order.state {
+        OrderState::Pending { problem } => (ca_api::OrderState::Pending, wished, None, None, problem),
+        OrderState::Issuing => (ca_api::OrderState::Pending, wished, None, None, None),
+        OrderState::Valid {
+            serial,
+            tier,
+            chain_pem,
+        } => (
+            ca_api::OrderState::Valid,
+            TierWish::Exactly(tier),
+            Some(serial),
+            Some(chain_pem),
+            None,
+        ),
+        OrderState::Invalid { problem } => (ca_api::OrderState::Invalid, wished, None, None, Some(problem)),
     };
     ca_api::Order {
         id: order.id,
         state,
         mailbox: order.mailbox,
-        tier: match order.tier {
-            TierChoice::Best => TierWish::Best,
-            TierChoice::Exactly(tier) => TierWish::Exactly(tier),
-        },
+        tier,
         generation: order.generation,
         certificate_serial,
         chain_pem,
