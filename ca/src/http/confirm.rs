@@ -22,9 +22,16 @@ pub(super) async fn show_page(
 ) -> Result<Response, HttpProblem> {
     Ok(match challenge::look_at(&app, &link).await? {
         None => unknown_link(&app),
-        Some(challenge) if challenge.state == ChallengeState::Sent => form(&app, &challenge.subject, None),
+        Some(challenge) if challenge.state == ChallengeState::Sent => form(&app, &challenge.subject, Note::None),
         Some(challenge) => over(&app, challenge.state),
     })
+}
+
+/// What the form says above itself.
+enum Note {
+    None,
+    NotANumber,
+    WrongNumber { attempts_left: i64 },
 }
 
 #[derive(Deserialize)]
@@ -43,12 +50,18 @@ pub(super) async fn submit_page(
     };
     Ok(match challenge::confirm(&app, &link, &typed.code).await? {
         Confirmation::Confirmed { subject } => confirmed(&app, &subject),
-        Confirmation::WrongNumber { attempts_left } => match challenge::look_at(&app, &link).await? {
-            Some(challenge) => form(&app, &challenge.subject, Some(attempts_left)),
-            None => unknown_link(&app),
-        },
+        Confirmation::NotANumber => form_again(&app, &link, Note::NotANumber).await?,
+        Confirmation::WrongNumber { attempts_left } => form_again(&app, &link, Note::WrongNumber { attempts_left }).await?,
         Confirmation::Over(state) => over(&app, state),
         Confirmation::UnknownLink => unknown_link(&app),
+    })
+}
+
+async fn form_again(app: &App, link: &str, note: Note) -> Result<Response, HttpProblem> {
+    Ok(match challenge::look_at(app, link).await? {
+        None => unknown_link(app),
+        Some(challenge) if challenge.state == ChallengeState::Sent => form(app, &challenge.subject, note),
+        Some(challenge) => over(app, challenge.state),
     })
 }
 
@@ -57,15 +70,21 @@ pub(super) async fn style() -> impl IntoResponse {
     (headers, include_str!("page/style.css"))
 }
 
-fn form(app: &App, subject: &str, attempts_left: Option<i64>) -> Response {
-    let (status, alert, invalid) = match attempts_left {
+fn form(app: &App, subject: &str, note: Note) -> Response {
+    let sentence = match note {
+        Note::None => None,
+        Note::NotANumber => Some("Type the eight digits that stand in the mail.".to_owned()),
+        Note::WrongNumber { attempts_left: 1 } => {
+            Some("That is not the number in the mail. There is 1 more try.".to_owned())
+        }
+        Note::WrongNumber { attempts_left } => {
+            Some(format!("That is not the number in the mail. There are {attempts_left} more tries."))
+        }
+    };
+    let (status, alert, invalid) = match sentence {
         None => (StatusCode::OK, String::new(), ""),
-        Some(left) => {
-            let tries = if left == 1 { "1 more try".to_owned() } else { format!("{left} more tries") };
-            let alert = format!(
-                "<p role=\"alert\">That is not the number in the mail. There {} {tries}.</p>\n",
-                if left == 1 { "is" } else { "are" }
-            );
+        Some(sentence) => {
+            let alert = format!("<p role=\"alert\">{sentence}</p>\n");
             (StatusCode::UNPROCESSABLE_ENTITY, alert, " aria-invalid=\"true\" autofocus")
         }
     };

@@ -139,6 +139,8 @@ pub async fn look_at(app: &App, link: &str) -> Result<Option<Challenge>, Error> 
 pub enum Confirmation {
     /// There is evidence now.
     Confirmed { subject: String },
+    /// What was typed is no number of eight digits, as when a machine presses the button. It is not counted.
+    NotANumber,
     /// The number is not the one in the mail.
     WrongNumber { attempts_left: i64 },
     /// It cannot be answered any more; the state says why.
@@ -153,10 +155,13 @@ pub enum Confirmation {
 /// evidence. Spaces and hyphens in the number do not matter.
 pub async fn confirm(app: &Arc<App>, link: &str, typed: &str) -> Result<Confirmation, Error> {
     let Some(link_hash) = hash_of_link(link) else { return Ok(Confirmation::UnknownLink) };
-    // A number of any length is one attempt; only the first characters can be right.
+    // However long the text is, one character more than a number has is enough to see that it is none.
     let digits: Zeroizing<String> = Zeroizing::new(
         typed.chars().filter(|character| !matches!(character, ' ' | '-' | '\u{a0}')).take(CODE_DIGITS + 1).collect(),
     );
+    if digits.len() != CODE_DIGITS || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Ok(Confirmation::NotANumber);
+    }
     let code_hash = hash_of_code(link, &digits);
     let evidence_id = app.new_id("evi");
     let now = app.now();
