@@ -240,6 +240,7 @@ codes! {
     NestedSecurity = "nested-security", Notice;
     UnixLineEnds = "unix-line-ends", Notice;
     EmbeddedCrls = "embedded-crls", Notice;
+    CrlMalformed = "crl-malformed", Notice;
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ mod verdict;
 mod verify;
 
 pub use crate::finding::{Finding, Problem, Severity};
-pub use crate::revocation::RevocationStatus;
+pub use crate::revocation::{RevocationStatus, check_crl};
 pub use crate::trust::{AnchorProblem, TrustStore, Vouches};
 pub use crate::verdict::{Identity, Integrity, PathFact, Signer, Status, Verdict};
 pub use crate::verify::{Material, Policy, UnsettledRevocation, verify};

@@ -34,10 +34,25 @@ impl AsRef<str> for RevocationStatus {
     fn as_ref(&self) -> &str {
         match self {
             Self::Good => "good",
-            Self::NotChecked => "not-checked",
+            Self::NotChecked => "not_checked",
             Self::Unknown => "unknown",
             Self::Revoked => "revoked",
         }
+    }
+}
+
+/// Whether the input is a certificate revocation list in DER, for those who hand them in.
+///
+/// Its signature, its dates and its scope are judged when it is used.
+///
+/// # Errors
+///
+/// [`Problem`] with the code `crl-malformed`. Such a list is passed over by [`crate::verify`], which then finds that
+/// revocation was not checked.
+pub fn check_crl(der: &[u8]) -> Result<(), Problem> {
+    match RevocationList::read(der) {
+        Ok(_) => Ok(()),
+        Err(problem) => Err(Code::CrlMalformed.because(format!("this is not a revocation list in DER: {problem}"))),
     }
 }
 

@@ -28,9 +28,9 @@ impl AsRef<str> for Status {
         match self {
             Self::Tier => "tier",
             Self::Signed => "signed",
-            Self::NotVerified => "not-verified",
+            Self::NotVerified => "not_verified",
             Self::Broken => "broken",
-            Self::NotSigned => "not-signed",
+            Self::NotSigned => "not_signed",
         }
     }
 }
@@ -49,7 +49,7 @@ pub enum Integrity {
 impl AsRef<str> for Integrity {
     fn as_ref(&self) -> &str {
         match self {
-            Self::NotChecked => "not-checked",
+            Self::NotChecked => "not_checked",
             Self::Intact => "intact",
             Self::Broken => "broken",
         }
@@ -70,9 +70,9 @@ pub enum PathFact {
 impl AsRef<str> for PathFact {
     fn as_ref(&self) -> &str {
         match self {
-            Self::NotChecked => "not-checked",
+            Self::NotChecked => "not_checked",
             Self::Verified => "verified",
-            Self::NotVerified => "not-verified",
+            Self::NotVerified => "not_verified",
         }
     }
 }
@@ -93,8 +93,8 @@ pub enum Identity {
 impl AsRef<str> for Identity {
     fn as_ref(&self) -> &str {
         match self {
-            Self::NotChecked => "not-checked",
-            Self::NoSender => "no-sender",
+            Self::NotChecked => "not_checked",
+            Self::NoSender => "no_sender",
             Self::Matches => "matches",
             Self::Differs => "differs",
         }

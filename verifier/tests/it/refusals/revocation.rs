@@ -1,5 +1,7 @@
 //! Revocation lists that cannot be used.
 
+use verifier::check_crl;
+
 use super::*;
 
 /// Lists that were handed in and are of no use withhold the tier by default, and keep it only on demand.
@@ -88,7 +90,7 @@ fn unusable_revocation_lists_are_unknown() {
         extensions: vec![delta.clone()],
         ..RevocationList::of(&[])
     })];
-    assert_eq!(scenario.verdict().revocation().as_ref(), "not-checked");
+    assert_eq!(scenario.verdict().revocation().as_ref(), "not_checked");
     check(
         25,
         "revoked by a list of changes",
@@ -114,6 +116,24 @@ fn unusable_revocation_lists_are_unknown() {
             ..RevocationList::of(&[3])
         };
         scenario.crls = vec![scenario.issuing_crl(&list), scenario.root_crl(&RevocationList::of(&[]))];
-        assert_eq!(scenario.verdict().revocation().as_ref(), "not-checked");
+        assert_eq!(scenario.verdict().revocation().as_ref(), "not_checked");
+    }
+}
+
+#[test]
+fn a_list_can_be_told_from_other_files_before_it_is_used() {
+    let scenario = Scenario::new();
+    let list = scenario.issuing_crl(&RevocationList::of(&[1]));
+    assert_eq!(check_crl(&list), Ok(()));
+    // Out of date is a matter of time, not of form.
+    let old = RevocationList {
+        next_update: Some("261121000000Z"),
+        ..RevocationList::of(&[])
+    };
+    assert_eq!(check_crl(&scenario.issuing_crl(&old)), Ok(()));
+    let (leaf, ..) = scenario.chain();
+    let longer = [list.as_slice(), &[0]].concat();
+    for other in [&leaf[..], b"-----BEGIN X509 CRL-----", b"", &list[..list.len() - 1], &longer] {
+        assert_eq!(check_crl(other).map_err(|problem| problem.code()), Err("crl-malformed"));
     }
 }
