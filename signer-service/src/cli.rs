@@ -22,7 +22,7 @@ use crate::server::Server;
 pub enum Command {
     /// Make the data folder of a new gateway.
     #[command(after_help = INIT_EXAMPLES)]
-    Init(Init),
+    Init(Box<Init>),
     /// Take in mail, sign it and pass it on, until stopped.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Data),
@@ -395,9 +395,12 @@ mod tests {
                 .unwrap()
                 .ends_with("a \"b\".pem")
         );
-        assert_eq!(config.accounts[0].scope.domains.len(), 1);
-        let scope = config.authorized_from("192.0.2.9".parse().unwrap());
-        assert!(scope.unwrap().covers(&Mailbox::parse("bob@example.org").unwrap()));
+        assert_eq!(config.accounts[0].covers.len(), 2);
+        let may_sign_for = config.authorized_from("192.0.2.9".parse().unwrap()).unwrap();
+        assert_eq!(
+            may_sign_for,
+            ["example.com", "bob@example.org"].map(|text| text.parse().unwrap())
+        );
         assert_eq!(config.keys.algorithm, keys::KeyAlgorithm::P256);
     }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use keys::KeyAlgorithm;
-use policies::mailbox::{Domain, Mailbox};
+use policies::signing::MaySign;
 use policies::tier::Generation;
 use serde::Deserialize;
 
@@ -73,7 +73,7 @@ pub struct CertificateAuthority {
 pub struct Account {
     /// A file with the token of a gateway principal, readable only by this user.
     pub token_file: PathBuf,
-    pub scope: Scope,
+    pub covers: Vec<MaySign>,
 }
 
 /// A network and whose mail may be signed when it comes from there.
@@ -82,14 +82,7 @@ pub struct Account {
 #[derive(Clone, Debug)]
 pub struct Sender {
     pub networks: Vec<Network>,
-    pub may_sign_for: Scope,
-}
-
-/// A set of mailboxes: some by themselves, some by their domain. A domain does not include its subdomains.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scope {
-    pub domains: Vec<Domain>,
-    pub mailboxes: Vec<Mailbox>,
+    pub may_sign_for: Vec<MaySign>,
 }
 
 /// How the keys of identities are made.
@@ -161,30 +154,26 @@ impl Config {
         }
         let mut accounts = Vec::new();
         for account in file.account {
-            let scope =
-                Scope::of(&account.domains, &account.mailboxes).map_err(|reason| format!("[[account]]: {reason}"))?;
-            if scope.is_empty() {
+            // Mailboxes first: they say more than their domain does.
+            let covers = may_sign(account.mailboxes.iter().chain(&account.domains));
+            let covers = covers.map_err(|reason| format!("[[account]]: {reason}"))?;
+            if covers.is_empty() {
                 return Err("[[account]]: name at least one of domains and mailboxes".to_owned());
             }
             accounts.push(Account {
                 token_file: folder.join(account.token_file),
-                scope,
+                covers,
             });
         }
         let mut senders = Vec::new();
         for sender in file.sender {
-            let (mailboxes, domains) = sender
-                .may_sign_for
-                .into_iter()
-                .partition(|entry: &String| entry.contains('@'));
-            let scope = |domains: Vec<String>, mailboxes: Vec<String>| Scope::of(&domains, &mailboxes);
-            let may_sign_for =
-                scope(domains, mailboxes).map_err(|reason| format!("[[sender]] may_sign_for: {reason}"))?;
+            let may_sign_for = may_sign(&sender.may_sign_for);
+            let may_sign_for = may_sign_for.map_err(|reason| format!("[[sender]] may_sign_for: {reason}"))?;
             let networks = sender
                 .networks
                 .iter()
                 .map(|network| network.parse())
-                .collect::<Result<Vec<Network>, String>>();
+                .collect::<Result<Vec<Network>, _>>();
             let networks = networks.map_err(|reason| format!("[[sender]] networks: {reason}"))?;
             if networks.is_empty() {
                 return Err("[[sender]]: name at least one network".to_owned());
@@ -239,42 +228,18 @@ impl Config {
     /// Whose mail may be signed in a session from `peer`; `None` if nobody may send mail from there at all.
     ///
     /// Several `[[sender]]` entries with the same network add up.
-    pub fn authorized_from(&self, peer: IpAddr) -> Option<Scope> {
+    pub fn authorized_from(&self, peer: IpAddr) -> Option<Vec<MaySign>> {
         let mut matching = self
             .senders
             .iter()
             .filter(|sender| sender.networks.iter().any(|network| network.contains(peer)))
             .peekable();
         matching.peek()?;
-        let mut scope = Scope::default();
-        for sender in matching {
-            scope.domains.extend_from_slice(&sender.may_sign_for.domains);
-            scope.mailboxes.extend_from_slice(&sender.may_sign_for.mailboxes);
-        }
-        Some(scope)
-    }
-}
-
-impl Scope {
-    fn of(domains: &[String], mailboxes: &[String]) -> Result<Self, String> {
-        Ok(Self {
-            domains: domains
-                .iter()
-                .map(|text| text.parse().map_err(|error| format!("{text:?}: {error}")))
-                .collect::<Result<_, _>>()?,
-            mailboxes: mailboxes
-                .iter()
-                .map(|text| Mailbox::parse(text).map_err(|error| format!("{text:?}: {error}")))
-                .collect::<Result<_, _>>()?,
-        })
-    }
-
-    pub fn covers(&self, mailbox: &Mailbox) -> bool {
-        self.mailboxes.contains(mailbox) || self.domains.contains(mailbox.domain())
-    }
-
-    pub const fn is_empty(&self) -> bool {
-        self.domains.is_empty() && self.mailboxes.is_empty()
+        Some(
+            matching
+                .flat_map(|sender| sender.may_sign_for.iter().cloned())
+                .collect(),
+        )
     }
 }
 
@@ -340,6 +305,13 @@ impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address, self.prefix)
     }
+}
+
+fn may_sign<'t>(texts: impl IntoIterator<Item = &'t String>) -> Result<Vec<MaySign>, String> {
+    texts
+        .into_iter()
+        .map(|text| text.parse().map_err(|error| format!("{text:?}: {error}")))
+        .collect()
 }
 
 fn host_and_port(address: &str) -> Result<(String, u16), String> {
@@ -511,12 +483,12 @@ mod tests {
             "[[sender]]\nnetworks = [\"127.0.0.0/8\", \"::1\"]\nmay_sign_for = [\"example.com\"]\n[[sender]]\nnetworks = [\"127.0.0.1\"]\nmay_sign_for = [\"alice@example.org\"]",
         )
         .unwrap();
-        let scope = config.authorized_from("::ffff:127.0.0.1".parse().unwrap()).unwrap();
-        assert_eq!((scope.domains.len(), scope.mailboxes.len()), (1, 1));
+        let allowed = config.authorized_from("::ffff:127.0.0.1".parse().unwrap()).unwrap();
         assert_eq!(
-            config.authorized_from("127.0.0.2".parse().unwrap()).unwrap().mailboxes,
-            []
+            allowed,
+            ["example.com", "alice@example.org"].map(|text| text.parse().unwrap())
         );
+        assert_eq!(config.authorized_from("127.0.0.2".parse().unwrap()).unwrap().len(), 1);
         assert!(config.authorized_from("::1".parse().unwrap()).is_some());
         assert!(config.authorized_from("192.0.2.1".parse().unwrap()).is_none());
     }

@@ -13,12 +13,12 @@ use keys::{KeyAlgorithm, KeyError, KeyId, KeyStore};
 use migrations::Pool;
 use migrations::text::AsText;
 use policies::mailbox::Mailbox;
+use policies::signing::MaySign;
 use policies::tier::Generation;
 use policies::time::{Clock, Span, Timestamp};
 use rand_core::CryptoRng;
 use tokio::sync::OnceCell;
 
-use crate::config::Scope;
 use crate::error::Error;
 use crate::identity::{Chain, Identities, Identity, blocking};
 use crate::store::identities::{self as store, IdentityRow, Insertion, Issued, State};
@@ -77,7 +77,7 @@ struct Shared {
     rng: Arc<Mutex<Box<dyn CryptoRng + Send>>>,
     algorithm: KeyAlgorithm,
     generation: Generation,
-    accounts: Vec<(Scope, Client)>,
+    accounts: Vec<(Vec<MaySign>, Client)>,
     under_way: Mutex<HashMap<Mailbox, Arc<OnceCell<Outcome>>>>,
     /// When renewal was last tried, so that a refused one is not tried with every message.
     renewals: Mutex<HashMap<Mailbox, Timestamp>>,
@@ -94,8 +94,8 @@ pub(crate) struct EnrollerParts {
     pub(crate) rng: Arc<Mutex<Box<dyn CryptoRng + Send>>>,
     pub(crate) algorithm: KeyAlgorithm,
     pub(crate) generation: Generation,
-    /// Who enrols whom, those that name mailboxes first.
-    pub(crate) accounts: Vec<(Scope, Client)>,
+    /// Who enrols whom.
+    pub(crate) accounts: Vec<(Vec<MaySign>, Client)>,
 }
 
 impl Enroller {
@@ -425,15 +425,14 @@ impl Shared {
         }
     }
 
+    /// The client of the account that names the mailbox itself, or else of the first that covers it by a domain.
     fn client_for(&self, mailbox: &Mailbox) -> Option<&Client> {
-        let named = self
-            .accounts
-            .iter()
-            .find(|(scope, _)| scope.mailboxes.contains(mailbox));
-        let account = named.or_else(|| {
+        let named = MaySign::Mailbox(mailbox.clone());
+        let by_name = self.accounts.iter().find(|(covers, _)| covers.contains(&named));
+        let account = by_name.or_else(|| {
             self.accounts
                 .iter()
-                .find(|(scope, _)| scope.domains.contains(mailbox.domain()))
+                .find(|(covers, _)| covers.iter().any(|may_sign| may_sign.covers(mailbox)))
         });
         account.map(|(_, client)| client)
     }

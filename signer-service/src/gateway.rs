@@ -9,6 +9,7 @@ use keys::sealing::SealingKey;
 use keys::tls::{TlsIdentity, Trust};
 use keys::{KeyStore, SoftwareKeyStore};
 use migrations::Pool;
+use policies::signing::MaySign;
 use policies::time::{Clock, Timestamp};
 use rand_core::{CryptoRng, UnwrapErr};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -169,7 +170,7 @@ pub struct ListedIdentity {
 }
 
 /// A client per account, the token read from its file.
-fn accounts(config: &Config) -> Result<Vec<(crate::config::Scope, Client)>, Error> {
+fn accounts(config: &Config) -> Result<Vec<(Vec<MaySign>, Client)>, Error> {
     let url = &config.certificate_authority.url;
     let trust = config
         .certificate_authority
@@ -191,7 +192,7 @@ fn accounts(config: &Config) -> Result<Vec<(crate::config::Scope, Client)>, Erro
             url: url.clone(),
             source,
         })?;
-        accounts.push((account.scope.clone(), client));
+        accounts.push((account.covers.clone(), client));
     }
     Ok(accounts)
 }

@@ -29,6 +29,7 @@ pub struct Identity {
     key: Arc<dyn SigningKey>,
     certificate: Certificate,
     intermediates: Vec<Certificate>,
+    certified: Vec<Mailbox>,
     not_before: Timestamp,
     not_after: Timestamp,
 }
@@ -36,6 +37,11 @@ pub struct Identity {
 impl Identity {
     pub fn mailbox(&self) -> &Mailbox {
         &self.mailbox
+    }
+
+    /// Everybody whom the certificate names.
+    pub fn certified(&self) -> &[Mailbox] {
+        &self.certified
     }
 
     pub const fn tier(&self) -> Tier {
@@ -99,6 +105,7 @@ impl Identity {
             key,
             not_before: chain.not_before,
             not_after: chain.not_after,
+            certified: mailboxes(&chain.certificate),
             certificate: chain.certificate,
             intermediates: chain.intermediates,
             id,

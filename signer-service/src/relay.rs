@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
+use policies::signing::{MaySign, SigningIdentity};
 use policies::time::Timestamp;
 use smtp::Reply;
 use smtp::client::{ClientError, Connection, Target, Timeouts, TlsPolicy};
@@ -15,7 +16,7 @@ use smtp::server::{Peer, Service, Session};
 use verifier::header::HeaderBlock;
 
 use crate::cms::CmsError;
-use crate::config::{NextHopTls, Scope};
+use crate::config::NextHopTls;
 use crate::enrol::EnrolError;
 use crate::gateway::Gateway;
 use crate::identity::Identity;
@@ -63,7 +64,7 @@ impl Service for Relay {
 pub struct RelaySession {
     gateway: Arc<Gateway>,
     /// From the network that the sender is in, and from nothing else.
-    may_sign_for: Scope,
+    may_sign_for: Vec<MaySign>,
     peer: Option<Peer>,
     address: SocketAddr,
     next_hop: Option<Connection>,
@@ -233,21 +234,7 @@ impl RelaySession {
                 tracing::info!(?reason, octets = message.len(), "a message is passed on as it is");
                 None
             }
-            Treatment::Sign {
-                from,
-                without_identity: WithoutIdentity::Enrol,
-            } => {
-                let identity = self.gateway.enroller.identity(&from).await;
-                Some(identity.map_err(|error| enrolment_reply(&error))?)
-            }
-            Treatment::Sign {
-                from,
-                without_identity: WithoutIdentity::PassUntouched,
-            } => {
-                let now = self.gateway.clock.now();
-                let identity = self.gateway.identities.best(&from, now).await;
-                identity.map_err(|error| enrolment_reply(&EnrolError::from(error)))?
-            }
+            Treatment::Sign { from, without_identity } => self.identity(&from, without_identity).await?,
         };
         match identity {
             None => outgoing.extend(without_bcc(&message).map_err(|problem| refusal_reply(&Refusal::Mime(problem)))?),
@@ -258,6 +245,36 @@ impl RelaySession {
             }
         }
         Ok(outgoing)
+    }
+
+    /// Whom to sign as, checked against the certificate; `None` to pass the message on unsigned.
+    async fn identity(
+        &mut self,
+        from: &SigningIdentity,
+        without_identity: WithoutIdentity,
+    ) -> Result<Option<Arc<Identity>>, Reply> {
+        let found = match without_identity {
+            WithoutIdentity::Enrol => self.gateway.enroller.identity(from.mailbox()).await.map(Some),
+            WithoutIdentity::PassUntouched => {
+                let now = self.gateway.clock.now();
+                self.gateway
+                    .identities
+                    .best(from.mailbox(), now)
+                    .await
+                    .map_err(EnrolError::from)
+            }
+        };
+        let identity = found.map_err(|error| enrolment_reply(&error))?;
+        if let Some(identity) = &identity
+            && let Err(refusal) = from.check_certificate(identity.certified())
+        {
+            tracing::error!(serial = identity.serial(), %refusal, "a stored identity names somebody else");
+            return Err(Reply::try_later(
+                [4, 3, 0],
+                "The certificate of the sender is not usable; try again later",
+            ));
+        }
+        Ok(identity)
     }
 
     async fn sign(&mut self, message: Vec<u8>, smtputf8: Smtputf8, identity: Arc<Identity>) -> Result<Vec<u8>, Reply> {
@@ -373,7 +390,7 @@ fn next_hop_failure(error: &ClientError) -> Reply {
 
 fn refusal_reply(refusal: &Refusal) -> Reply {
     match refusal {
-        Refusal::NotAuthorized { .. } => Reply::refused([5, 7, 1], refusal.to_string()),
+        Refusal::NotAuthorized(_) => Reply::refused([5, 7, 1], refusal.to_string()),
         Refusal::Header(_) | Refusal::From(_) | Refusal::Mime(_) => {
             Reply::new(554, Some([5, 6, 0]), refusal.to_string())
         }

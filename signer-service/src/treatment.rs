@@ -1,11 +1,10 @@
 //! What is done with a message: sign it, pass it on as it is, or refuse it. Pure.
 
 use data_encoding::BASE64;
-use policies::mailbox::Mailbox;
+use policies::signing::{self, MaySign, SigningIdentity};
 use thiserror::Error;
 use verifier::header::{FromProblem, HeaderBlock, HeaderProblem, sender};
 
-use crate::config::Scope;
 use crate::mime::MimeError;
 use crate::mime::content_type::Parameterized;
 use crate::mime::entity::{Entity, Multipart};
@@ -14,7 +13,7 @@ use crate::mime::entity::{Entity, Multipart};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Treatment {
     Sign {
-        from: Mailbox,
+        from: SigningIdentity,
         without_identity: WithoutIdentity,
     },
     PassUntouched(Untouched),
@@ -51,10 +50,8 @@ pub enum Refusal {
     Header(#[from] HeaderProblem),
     #[error("{0}; write exactly one From field with exactly one address, such as \"From: Alice <alice@example.com>\"")]
     From(FromProblem),
-    #[error(
-        "this connection may not send mail from {mailbox}; ask the operator of this gateway to list the address or its domain for your network"
-    )]
-    NotAuthorized { mailbox: String },
+    #[error("this connection may not send mail from that address: {0}")]
+    NotAuthorized(signing::Refusal),
     #[error("the message cannot be signed: {0}")]
     Mime(#[from] MimeError),
 }
@@ -67,14 +64,14 @@ pub enum ReversePath {
 }
 
 /// Decides by the message, its envelope and what the session may do. No header field can widen that.
-pub fn decide(message: &[u8], reverse_path: ReversePath, may_sign_for: &Scope) -> Treatment {
+pub fn decide(message: &[u8], reverse_path: ReversePath, may_sign_for: &[MaySign]) -> Treatment {
     match treat(message, reverse_path, may_sign_for) {
         Ok(treatment) => treatment,
         Err(refusal) => Treatment::Refuse(refusal),
     }
 }
 
-fn treat(message: &[u8], reverse_path: ReversePath, may_sign_for: &Scope) -> Result<Treatment, Refusal> {
+fn treat(message: &[u8], reverse_path: ReversePath, may_sign_for: &[MaySign]) -> Result<Treatment, Refusal> {
     let (header, _) = HeaderBlock::parse(message)?;
     let from = match (sender(&header), reverse_path) {
         (Ok(sender), _) => sender.mailbox().clone(),
@@ -85,14 +82,11 @@ fn treat(message: &[u8], reverse_path: ReversePath, may_sign_for: &Scope) -> Res
         (Err(_), ReversePath::Null) => return Ok(Treatment::PassUntouched(Untouched::Notification)),
         (Err(problem), ReversePath::Address) => return Err(Refusal::From(problem)),
     };
-    if !may_sign_for.covers(&from) {
-        return match reverse_path {
-            ReversePath::Null => Ok(Treatment::PassUntouched(Untouched::Notification)),
-            ReversePath::Address => Err(Refusal::NotAuthorized {
-                mailbox: from.to_string(),
-            }),
-        };
-    }
+    let from = match (signing::decide(&from, may_sign_for), reverse_path) {
+        (Ok(from), _) => from,
+        (Err(_), ReversePath::Null) => return Ok(Treatment::PassUntouched(Untouched::Notification)),
+        (Err(refusal), ReversePath::Address) => return Err(Refusal::NotAuthorized(refusal)),
+    };
     if let Some(untouched) = protection(&Entity::split(message)?)? {
         return Ok(Treatment::PassUntouched(untouched));
     }
@@ -145,7 +139,7 @@ fn protection(entity: &Entity<'_>) -> Result<Option<Untouched>, MimeError> {
             multipart
                 .parts
                 .iter()
-                .any(|part| is_rights_managed(part))
+                .any(is_rights_managed)
                 .then_some(Untouched::RightsManaged)
         }
         _ => None,
@@ -217,26 +211,21 @@ const AUTH_ENVELOPED_DATA: &[u8] = &[
 mod tests {
     use super::*;
 
-    fn scope() -> Scope {
-        Scope {
-            domains: vec!["example.com".parse().unwrap()],
-            mailboxes: vec![Mailbox::parse("bob@example.org").unwrap()],
-        }
+    fn allowed() -> [MaySign; 2] {
+        ["example.com", "bob@example.org"].map(|text| text.parse().unwrap())
     }
 
     #[track_caller]
     fn check(header: &str, reverse_path: ReversePath, expected: Treatment) {
         assert_eq!(
-            decide(format!("{header}\r\n\r\nbody\r\n").as_bytes(), reverse_path, &scope()),
+            decide(format!("{header}\r\n\r\nbody\r\n").as_bytes(), reverse_path, &allowed()),
             expected
         );
     }
 
     fn sign(mailbox: &str, without_identity: WithoutIdentity) -> Treatment {
-        Treatment::Sign {
-            from: Mailbox::parse(mailbox).unwrap(),
-            without_identity,
-        }
+        let from = signing::decide(&mailbox.parse().unwrap(), &allowed()).unwrap();
+        Treatment::Sign { from, without_identity }
     }
 
     #[test]
@@ -292,13 +281,11 @@ mod tests {
             "Subject: no sender",
             "X-From: alice@example.com",
         ] {
-            for reverse_path in [ReversePath::Address] {
-                let treatment = decide(format!("{from}\r\n\r\n").as_bytes(), reverse_path, &scope());
-                assert!(
-                    matches!(treatment, Treatment::Refuse(Refusal::From(_))),
-                    "{from:?}: {treatment:?}"
-                );
-            }
+            let treatment = decide(format!("{from}\r\n\r\n").as_bytes(), ReversePath::Address, &allowed());
+            assert!(
+                matches!(treatment, Treatment::Refuse(Refusal::From(_))),
+                "{from:?}: {treatment:?}"
+            );
         }
         for header in [
             "From : alice@example.com",
@@ -307,7 +294,7 @@ mod tests {
             "From: alice@example.com\0",
             "From: alice@example.com\nFrom: mallory@example.net",
         ] {
-            let treatment = decide(format!("{header}\r\n\r\n").as_bytes(), ReversePath::Address, &scope());
+            let treatment = decide(format!("{header}\r\n\r\n").as_bytes(), ReversePath::Address, &allowed());
             assert!(
                 matches!(treatment, Treatment::Refuse(Refusal::Header(_))),
                 "{header:?}: {treatment:?}"
@@ -318,7 +305,7 @@ mod tests {
     #[test]
     fn a_null_sender_does_not_hide_two_from_fields() {
         for from in ["From: a@example.com\r\nFrom: b@example.com", "Subject: none"] {
-            let treatment = decide(format!("{from}\r\n\r\n").as_bytes(), ReversePath::Null, &scope());
+            let treatment = decide(format!("{from}\r\n\r\n").as_bytes(), ReversePath::Null, &allowed());
             assert!(
                 matches!(treatment, Treatment::Refuse(Refusal::From(_))),
                 "{from:?}: {treatment:?}"
@@ -338,9 +325,9 @@ mod tests {
             check(
                 &format!("From: {from}\r\nSender: alice@example.com"),
                 ReversePath::Address,
-                Treatment::Refuse(Refusal::NotAuthorized {
-                    mailbox: mailbox.to_owned(),
-                }),
+                Treatment::Refuse(Refusal::NotAuthorized(signing::Refusal::NotAllowed {
+                    from: mailbox.parse().unwrap(),
+                })),
             );
         }
     }
@@ -394,7 +381,7 @@ mod tests {
                         "From: alice@example.com\r\nContent-Type: {content}\r\nContent-Transfer-Encoding: base64\r\n\r\n{body}\r\n"
                     );
                     assert_eq!(
-                        decide(message.as_bytes(), ReversePath::Address, &scope()),
+                        decide(message.as_bytes(), ReversePath::Address, &allowed()),
                         Treatment::PassUntouched(expected)
                     );
                 }
@@ -402,7 +389,7 @@ mod tests {
         }
         let other = "From: alice@example.com\r\nContent-Type: application/octet-stream; name=plans.p7m\r\n\r\nAAAA\r\n";
         assert_eq!(
-            decide(other.as_bytes(), ReversePath::Address, &scope()),
+            decide(other.as_bytes(), ReversePath::Address, &allowed()),
             sign("alice@example.com", WithoutIdentity::Enrol)
         );
     }
@@ -411,7 +398,7 @@ mod tests {
     fn rights_management_in_an_attachment_counts() {
         let message = "From: alice@example.com\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nopen the attachment\r\n--b\r\nContent-Type: application/x-microsoft-rpmsg-message; name=message.rpmsg\r\n\r\nx\r\n--b--\r\n";
         assert_eq!(
-            decide(message.as_bytes(), ReversePath::Address, &scope()),
+            decide(message.as_bytes(), ReversePath::Address, &allowed()),
             Treatment::PassUntouched(Untouched::RightsManaged)
         );
     }

@@ -22,7 +22,7 @@ use super::{MAXIMUM_LINE, MimeError};
 /// NUL, 8-bit text without an encoded form outside SMTPUTF8 mail, a line that cannot be folded.
 pub(crate) fn fit<'m>(field: &Field<'m>, eight_bit: EightBitHeaders) -> Result<Cow<'m, [u8]>, MimeError> {
     let raw = field.raw();
-    let name = || field.name().to_owned();
+    let name = || field.name().chars().take(SHOWN_CHARACTERS).collect::<String>();
     if raw.contains(&0) {
         return Err(MimeError::NulInHeader { field: name() });
     }
@@ -40,10 +40,25 @@ pub(crate) fn fit<'m>(field: &Field<'m>, eight_bit: EightBitHeaders) -> Result<C
             .filter(|line| !line.is_empty());
         fitted = Cow::Owned(kept.flat_map(|line| [line, b"\r\n"]).flatten().copied().collect());
     }
-    if lines(&fitted).any(|(_, line)| line.len() > MAXIMUM_LINE) {
-        fitted = Cow::Owned(fold(&fitted).ok_or(MimeError::HeaderLineTooLong { field: name() })?);
+    match folded(field.name(), &fitted)? {
+        Cow::Borrowed(_) => Ok(fitted),
+        Cow::Owned(folded) => Ok(Cow::Owned(folded)),
     }
-    Ok(fitted)
+}
+
+/// The bytes of a field with its overlong lines folded; borrowed when there are none.
+///
+/// # Errors
+/// [`MimeError::HeaderLineTooLong`]. Relays break such lines anywhere, and OpenSSL reads what comes after 1024 octets
+/// as a field of its own.
+pub(crate) fn folded<'f>(name: &str, raw: &'f [u8]) -> Result<Cow<'f, [u8]>, MimeError> {
+    if lines(raw).all(|(_, line)| line.len() <= MAXIMUM_LINE) {
+        return Ok(Cow::Borrowed(raw));
+    }
+    let too_long = || MimeError::HeaderLineTooLong {
+        field: name.chars().take(SHOWN_CHARACTERS).collect(),
+    };
+    fold(raw).map(Cow::Owned).ok_or_else(too_long)
 }
 
 /// `bytes` without spaces and tabulators at the end.
@@ -185,6 +200,9 @@ pub(crate) const UNKNOWN_CHARSET: &str = "unknown-8bit";
 const SECTION_OCTETS: usize = 60;
 
 const FOLD_COLUMN: usize = 76;
+
+/// Of a field name that may be as long as a message.
+const SHOWN_CHARACTERS: usize = 40;
 
 #[cfg(test)]
 mod tests {

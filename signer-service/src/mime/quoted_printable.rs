@@ -46,8 +46,7 @@ pub fn encode(text: &[u8]) -> Vec<u8> {
 /// Blanks at a line's end are transport padding and dropped, as RFC 2045 section 6.7 (3) demands.
 pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(text.len());
-    let mut lines = super::canonical::lines(text).peekable();
-    while let Some((start, line)) = lines.next() {
+    for (start, line) in super::canonical::lines(text) {
         let broken = text[start + line.len()..].starts_with(b"\r\n");
         let line = super::header::trim_blanks_end(line);
         let mut at = 0;

@@ -9,7 +9,7 @@ use rand_core::CryptoRng;
 
 use super::canonical::{EightBitHeaders, canonicalize, check_transportable, lines};
 use super::entity::Entity;
-use super::{Budget, Limits, MimeError, base64, seven_bit};
+use super::{Budget, Limits, MimeError, base64, header, seven_bit};
 
 /// Whether the envelope said SMTPUTF8, so that raw UTF-8 may stand in header fields (RFC 6531 section 3.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +27,8 @@ pub struct Prepared {
 
 /// Takes a message apart.
 ///
-/// Fields that describe the content move inside, all others stay outside with their bytes, except Bcc and
-/// Resent-Bcc, which are not sent (RFC 5322 section 3.6.3). The entity is made fit for any relay, see
+/// Fields that describe the content move inside, all others stay outside with their bytes (overlong lines folded),
+/// except Bcc and Resent-Bcc, which are not sent (RFC 5322 section 3.6.3). The entity is made fit for any relay, see
 /// [`seven_bit`].
 ///
 /// # Errors
@@ -53,7 +53,7 @@ pub fn prepare(message: &[u8], smtputf8: Smtputf8, limits: Limits) -> Result<Pre
             });
         }
         has_version |= field.is("MIME-Version");
-        outer.extend_from_slice(field.raw());
+        outer.extend_from_slice(&header::folded(field.name(), field.raw())?);
         if !outer.ends_with(b"\r\n") {
             outer.extend_from_slice(b"\r\n");
         }

@@ -63,8 +63,7 @@ fn utf_8_text_becomes_quoted_printable() {
 
 #[test]
 fn utf_8_text_without_a_label_gets_one() {
-    let signed =
-        crate::support::Alice::with(keys::testing::p256()).sign_and_check(format!("{HEADER}\r\nGrüße\r\n").as_bytes());
+    let signed = Alice::with(keys::testing::p256()).sign_and_check(format!("{HEADER}\r\nGrüße\r\n").as_bytes());
     assert_eq!(
         entity(&signed),
         "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nGr=C3=BC=C3=9Fe\r\n"

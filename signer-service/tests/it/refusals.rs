@@ -167,6 +167,18 @@ fn fields_that_readers_take_differently() {
 }
 
 #[test]
+fn overlong_lines_outside_are_folded_or_refused() {
+    check(
+        format!("{}Content-Type: multipart/mixed; boundary=b\r\n\r\nx", "x".repeat(1023)),
+        MimeError::HeaderLineTooLong { field: "x".repeat(40) },
+    );
+    let to = vec!["bob@example.net,"; 100].join(" ");
+    let signed = Alice::with(keys::testing::p256())
+        .sign_and_check(format!("{FROM}To: {to} dan@example.net\r\n\r\nx\r\n").as_bytes());
+    assert!(signed.split(|byte| *byte == b'\n').all(|line| line.len() <= 999));
+}
+
+#[test]
 fn protected_parts_that_cannot_travel() {
     check(
         "Content-Type: multipart/mixed; boundary=m\r\n\r\n--m\r\nContent-Type: multipart/signed; boundary=s\r\n\r\n--s\r\n\r\nü\r\n--s--\r\n--m--\r\n",

@@ -231,7 +231,7 @@ async fn nobody_sends_as_somebody_else() {
             "From: mallory@example.net",
             550,
             [5, 7, 1],
-            "may not send mail from mallory@example.net",
+            "may not sign for mallory@example.net",
         ),
         (
             "From: alice@example.com\r\nFrom: mallory@example.net",
