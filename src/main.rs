@@ -1,1 +1,56 @@
-fn main() {}
+//! The one executable: a certificate authority, a signing gateway and a verifier for e-mail.
+
+mod clock;
+mod quickstart;
+mod verify;
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::clock::SystemClock;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "sealwright",
+    version,
+    about = "Validated identity for e-mail: a certificate authority, a signing gateway and a verifier"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Try everything on this machine: validate four senders, sign mail of every kind, label what arrives
+    Quickstart(quickstart::Arguments),
+    /// Verify a signed message and print the sender's validated tier
+    Verify(verify::Arguments),
+    /// The certificate authority: init, serve, list, show, revoke, …
+    #[command(subcommand)]
+    Ca(ca::cli::Command),
+    /// The signing gateway: init, serve, …
+    #[command(subcommand)]
+    Gateway(signer_service::cli::Command),
+    /// Print a completion script for a shell, such as: sealwright completions bash > /etc/bash_completion.d/sealwright
+    Completions { shell: Shell },
+}
+
+fn main() -> ExitCode {
+    keys::tls::install_default_provider();
+    let clock = Arc::new(SystemClock);
+    match Cli::parse().command {
+        Command::Quickstart(arguments) => quickstart::run(arguments, clock),
+        Command::Verify(arguments) => verify::run(&arguments, &*clock),
+        Command::Ca(command) => ca::cli::run(command, clock),
+        Command::Gateway(command) => signer_service::cli::run(command, clock),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "sealwright", &mut io::stdout());
+            ExitCode::SUCCESS
+        }
+    }
+}
