@@ -178,7 +178,9 @@ impl World {
     /// All certificates.
     pub(crate) async fn certificates(&self) -> Vec<certificates::Certificate> {
         let operator = accounts::local_operator();
-        certificates::list(&self.app, &operator, certificates::Query::default()).await.unwrap()
+        certificates::list(&self.app, &operator, certificates::Query::default())
+            .await
+            .unwrap()
     }
 
     /// Runs SQL that the program itself never would.
@@ -222,11 +224,7 @@ pub(crate) fn parts(
     (parts, outbox)
 }
 
-fn parts_for_app(
-    seed: u8,
-    clock: &Arc<FixedClock>,
-    keys: &Arc<WatchedKeys>,
-) -> (AppParts, MemoryOutbox) {
+fn parts_for_app(seed: u8, clock: &Arc<FixedClock>, keys: &Arc<WatchedKeys>) -> (AppParts, MemoryOutbox) {
     parts(seed, clock, keys, Arc::new(TracingObserver))
 }
 
@@ -240,16 +238,31 @@ pub(crate) struct Proof {
 
 impl Proof {
     pub(crate) fn mailbox(address: &str) -> Self {
-        Self::of(FactKind::MailboxControl, &[("mailbox", address)], Method::MailboxByEmail, &[])
+        Self::of(
+            FactKind::MailboxControl,
+            &[("mailbox", address)],
+            Method::MailboxByEmail,
+            &[],
+        )
     }
 
     pub(crate) fn domain(domain: &str) -> Self {
-        Self::of(FactKind::DomainControl, &[("domain", domain)], Method::DomainConstructedEmail, &[])
+        Self::of(
+            FactKind::DomainControl,
+            &[("domain", domain)],
+            Method::DomainConstructedEmail,
+            &[],
+        )
     }
 
     pub(crate) fn individual(address: &str) -> Self {
         let fields = [("mailbox", address), ("given_name", "Ada"), ("surname", "Lovelace")];
-        Self::of(FactKind::IndividualIdentity, &fields, Method::IdentityDocument, &["officer-1"])
+        Self::of(
+            FactKind::IndividualIdentity,
+            &fields,
+            Method::IdentityDocument,
+            &["officer-1"],
+        )
     }
 
     pub(crate) fn organization() -> Self {
@@ -259,12 +272,25 @@ impl Proof {
             ("organization_identifier", ORGANIZATION),
         ];
         let officers = ["officer-1", "officer-2"];
-        Self::of(FactKind::OrganizationIdentity, &fields, Method::RegisterExtract, &officers)
+        Self::of(
+            FactKind::OrganizationIdentity,
+            &fields,
+            Method::RegisterExtract,
+            &officers,
+        )
     }
 
     pub(crate) fn authority() -> Self {
-        let fields = [("organization_identifier", ORGANIZATION), ("representative", "Grace Hopper")];
-        Self::of(FactKind::Authority, &fields, Method::ReliableMethodOfCommunication, &["officer-1"])
+        let fields = [
+            ("organization_identifier", ORGANIZATION),
+            ("representative", "Grace Hopper"),
+        ];
+        Self::of(
+            FactKind::Authority,
+            &fields,
+            Method::ReliableMethodOfCommunication,
+            &["officer-1"],
+        )
     }
 
     pub(crate) fn employment(address: &str) -> Self {
@@ -275,7 +301,12 @@ impl Proof {
             ("title", "Engineer"),
             ("mailbox", address),
         ];
-        Self::of(FactKind::Employment, &fields, Method::EmployerAttestation, &["officer-1"])
+        Self::of(
+            FactKind::Employment,
+            &fields,
+            Method::EmployerAttestation,
+            &["officer-1"],
+        )
     }
 
     /// The same proof, approved by others.

@@ -4,10 +4,10 @@ use policies::time::Span;
 
 use super::world;
 use crate::audit::{self, Verified};
-use crate::crl;
 use crate::error::Error;
 use crate::orders::{TierChoice, place};
 use crate::testing::{Database, Proof, World, order};
+use crate::{crl, store};
 
 const ADA: &str = "ada@example.com";
 
@@ -31,9 +31,7 @@ async fn damaged_row(world: &World) -> i64 {
 /// Makes every insertion into the log fail, as a full disk or a broken table would.
 async fn break_the_log(world: &World) {
     let sql = match super::DATABASE {
-        Database::Sqlite => {
-            "CREATE TRIGGER broken BEFORE INSERT ON audit_log BEGIN SELECT RAISE(ABORT, 'broken'); END"
-        }
+        Database::Sqlite => "CREATE TRIGGER broken BEFORE INSERT ON audit_log BEGIN SELECT RAISE(ABORT, 'broken'); END",
         Database::Postgres => {
             "CREATE FUNCTION broken() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$ LANGUAGE plpgsql; \
              CREATE TRIGGER broken BEFORE INSERT ON audit_log EXECUTE FUNCTION broken()"
@@ -47,7 +45,11 @@ async fn the_log_of_an_untouched_authority_verifies() {
     let Some((world, head)) = history().await else { return };
     let Verified { rows, signed_up_to, .. } = audit::verify(&world.app).await.unwrap();
     assert_eq!((rows, signed_up_to), (u64::try_from(head).unwrap(), head));
-    assert_eq!(audit::checkpoint(&world.app).await.unwrap(), None, "nothing new to sign");
+    assert_eq!(
+        audit::checkpoint(&world.app).await.unwrap(),
+        None,
+        "nothing new to sign"
+    );
     let actions: Vec<String> = audit::events(&world.app, 0, 1000)
         .await
         .unwrap()
@@ -72,7 +74,9 @@ async fn invariant_07_nothing_is_ordered_or_signed_when_the_log_cannot_append() 
     let before = world.keys.signatures();
     let error = place(&world.app, &ada, order(ADA, TierChoice::Best)).await.unwrap_err();
     assert!(matches!(error, Error::Database(_)), "{error}");
-    let error = crl::publish(&world.app, world.app.issuers().issuing()).await.unwrap_err();
+    let error = crl::publish(&world.app, world.app.issuers().issuing())
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Database(_)), "{error}");
     assert_eq!(world.keys.signatures(), before);
     assert!(world.certificates().await.is_empty());
@@ -91,7 +95,10 @@ async fn invariant_07_nothing_is_signed_when_the_log_breaks_before_the_record() 
     let before = world.keys.signatures();
     place(&world.app, &ada, request).await.unwrap_err();
     assert_eq!(world.keys.signatures(), before);
-    assert!(world.certificates().await.is_empty(), "the record was committed without its audit entry");
+    assert!(
+        world.certificates().await.is_empty(),
+        "the record was committed without its audit entry"
+    );
 }
 
 #[tokio::test]
@@ -105,7 +112,9 @@ async fn invariant_07_a_changed_row_is_found() {
         "previous_hash = hash",
     ] {
         let Some((world, _)) = history().await else { return };
-        world.tamper(&format!("UPDATE audit_log SET {change} WHERE sequence = 3")).await;
+        world
+            .tamper(&format!("UPDATE audit_log SET {change} WHERE sequence = 3"))
+            .await;
         assert_eq!(damaged_row(&world).await, 3, "{change}");
     }
 }
@@ -133,7 +142,9 @@ async fn invariant_07_removed_and_exchanged_rows_are_found() {
 #[tokio::test]
 async fn invariant_07_a_shortened_log_is_found_by_its_checkpoint() {
     let Some((world, head)) = history().await else { return };
-    world.tamper(&format!("DELETE FROM audit_log WHERE sequence >= {}", head - 1)).await;
+    world
+        .tamper(&format!("DELETE FROM audit_log WHERE sequence >= {}", head - 1))
+        .await;
     assert_eq!(damaged_row(&world).await, head - 1);
     let (world, _) = history().await.unwrap();
     world.tamper("DELETE FROM audit_log").await;
@@ -159,19 +170,38 @@ async fn invariant_07_a_log_written_anew_is_found_by_its_checkpoint() {
         })
         .await
         .unwrap();
-    assert_eq!(damaged_row(&world).await, head);
-    // With the checkpoint changed to fit, its signature does not.
+    let first_checkpoint = world
+        .app
+        .db
+        .read(|conn| Ok::<_, Error>(store::audit::checkpoints(conn, 0, 1)?))
+        .await
+        .unwrap()[0]
+        .sequence;
+    assert!(first_checkpoint < head);
+    assert_eq!(damaged_row(&world).await, first_checkpoint);
+    // With the checkpoints changed to fit, their signatures do not.
     world
-        .tamper("UPDATE audit_checkpoints SET head_hash = (SELECT hash FROM audit_log WHERE audit_log.sequence = audit_checkpoints.sequence)")
+        .tamper(
+            "UPDATE audit_checkpoints SET head_hash = \
+             (SELECT hash FROM audit_log WHERE audit_log.sequence = audit_checkpoints.sequence)",
+        )
         .await;
-    assert!(damaged_row(&world).await <= head);
+    assert_eq!(damaged_row(&world).await, first_checkpoint);
+    // Without checkpoints there is nothing to compare with; the next one vouches for the forgery from then on, which
+    // is why checkpoints are to be kept outside as well.
+    world.tamper("DELETE FROM audit_checkpoints").await;
+    assert_eq!(audit::verify(&world.app).await.unwrap().signed_up_to, 0);
 }
 
 #[tokio::test]
 async fn invariant_07_a_checkpoint_with_another_time_or_signature_is_found() {
     for change in ["at = at - 1", "signature = head_hash"] {
         let Some((world, head)) = history().await else { return };
-        world.tamper(&format!("UPDATE audit_checkpoints SET {change} WHERE sequence = {head}")).await;
+        world
+            .tamper(&format!(
+                "UPDATE audit_checkpoints SET {change} WHERE sequence = {head}"
+            ))
+            .await;
         assert_eq!(damaged_row(&world).await, head, "{change}");
     }
 }

@@ -108,7 +108,9 @@ fn run_until(step: Step, folder: &Path, token: &str) {
 
 async fn crash_at(step: Step, database: Database) {
     // 1. An authority with a subscriber whose mailbox is proved.
-    let Some(world) = World::new(database).await else { return };
+    let Some(world) = World::new(database).await else {
+        return;
+    };
     let (ada, token) = world.principal_with_token("Ada", accounts::Role::Subscriber).await;
     world.prove(&ada, Proof::mailbox(ADA), Span::hours(1)).await;
 
@@ -144,9 +146,14 @@ async fn crash_at(step: Step, database: Database) {
     // 4. The order is fulfilled: by what is there already, or by a new certificate.
     jobs::tick(&app, &mut schedule).await;
     let placed = place(&app, &ada, request()).await.unwrap();
-    let OrderState::Valid { serial, .. } = placed.state else { panic!("{step}: {placed:?}") };
+    let OrderState::Valid { serial, .. } = placed.state else {
+        panic!("{step}: {placed:?}")
+    };
     let signed = world.certificates().await;
-    let signed: Vec<_> = signed.iter().filter(|found| found.state == CertificateState::Signed).collect();
+    let signed: Vec<_> = signed
+        .iter()
+        .filter(|found| found.state == CertificateState::Signed)
+        .collect();
     assert_eq!(signed.len(), 1, "{step}: one order gives one certificate");
     assert_eq!(signed[0].serial, serial);
 
@@ -158,7 +165,10 @@ async fn crash_at(step: Step, database: Database) {
 
 async fn is_listed(world: &World, serial: &str) -> bool {
     let crl = crl::current(&world.app, world.app.issuers().issuing()).await.unwrap();
-    let number = openssl::bn::BigNum::from_hex_str(serial).unwrap().to_asn1_integer().unwrap();
+    let number = openssl::bn::BigNum::from_hex_str(serial)
+        .unwrap()
+        .to_asn1_integer()
+        .unwrap();
     let list = X509Crl::from_der(&crl.der).unwrap();
     matches!(list.get_by_serial(&number), CrlStatus::Revoked(_))
 }

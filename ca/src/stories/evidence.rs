@@ -13,7 +13,9 @@ const ADA: &str = "ada@example.com";
 /// Orders a certificate and says why there is none.
 async fn refusal(world: &World, caller: &Caller, tier: Tier) -> Option<String> {
     let before = world.keys.signatures();
-    let order = place(&world.app, caller, order(ADA, TierChoice::Exactly(tier))).await.unwrap();
+    let order = place(&world.app, caller, order(ADA, TierChoice::Exactly(tier)))
+        .await
+        .unwrap();
     match order.state {
         OrderState::Valid { .. } => None,
         OrderState::Pending { problem } => {
@@ -48,7 +50,9 @@ async fn invariant_04_every_kind_of_evidence_counts_to_its_last_second() {
         (Proof::authority(), identity, Tier::V3),
         (Proof::employment(ADA), identity, Tier::V4),
     ] {
-        let Some(at_limit) = with_age(&proof, limit, tier).await else { return };
+        let Some(at_limit) = with_age(&proof, limit, tier).await else {
+            return;
+        };
         assert_eq!(at_limit, None, "{proof:?} at its limit");
         let one_second = Span::seconds(limit.as_seconds() + 1);
         let beyond = with_age(&proof, one_second, tier).await.unwrap().unwrap();
@@ -63,7 +67,9 @@ async fn invariant_04_control_of_a_domain_counts_for_398_days() {
     for (age, accepted) in [(398 * 86_400, true), (398 * 86_400 + 1, false)] {
         let world = world!();
         let ada = world.subscriber("Ada").await;
-        world.prove(&ada, Proof::domain("example.com"), Span::seconds(age)).await;
+        world
+            .prove(&ada, Proof::domain("example.com"), Span::seconds(age))
+            .await;
         let refusal = refusal(&world, &ada, Tier::V1).await;
         assert_eq!(refusal.is_none(), accepted, "{age}: {refusal:?}");
     }
@@ -96,7 +102,9 @@ async fn invariant_04_freshness_is_judged_when_signing_not_when_ordering() {
     let world = world!();
     let ada = world.subscriber("Ada").await;
     world.prove(&ada, Proof::mailbox(ADA), Span::hours(1)).await;
-    let waiting = place(&world.app, &ada, order(ADA, TierChoice::Exactly(Tier::V2))).await.unwrap();
+    let waiting = place(&world.app, &ada, order(ADA, TierChoice::Exactly(Tier::V2)))
+        .await
+        .unwrap();
     assert!(matches!(waiting.state, OrderState::Pending { .. }));
     world.clock.advance(Span::days(31));
     world.prove(&ada, Proof::individual(ADA), Span::hours(1)).await;
@@ -118,7 +126,10 @@ async fn every_tier_lacks_what_is_missing() {
         for left_out in &everything {
             let world = world!();
             let ada = world.subscriber("Beispiel AG").await;
-            for proof in everything.iter().filter(|proof| proof.fact.kind() != left_out.fact.kind()) {
+            for proof in everything
+                .iter()
+                .filter(|proof| proof.fact.kind() != left_out.fact.kind())
+            {
                 world.prove(&ada, proof.clone(), Span::hours(1)).await;
             }
             let kind = left_out.fact.kind().to_string();
@@ -129,7 +140,11 @@ async fn every_tier_lacks_what_is_missing() {
                 Tier::V4 => true,
             };
             let refusal = refusal(&world, &ada, tier).await;
-            assert_eq!(refusal.is_some(), necessary, "{tier} ({needed}) without {kind}: {refusal:?}");
+            assert_eq!(
+                refusal.is_some(),
+                necessary,
+                "{tier} ({needed}) without {kind}: {refusal:?}"
+            );
             if let Some(refusal) = refusal {
                 assert!(refusal.contains(&kind) && refusal.contains("BR 3.2"), "{refusal}");
             }
@@ -143,13 +158,19 @@ async fn invariant_06_nobody_approves_what_they_ask_for() {
     let ada = world.subscriber("Ada").await;
     let requester = ada.principal_id.to_string();
     world.prove(&ada, Proof::mailbox(ADA), Span::hours(1)).await;
-    for approved_by in [&[][..], &[requester.as_str()], &[requester.as_str(), requester.as_str()]] {
+    for approved_by in [
+        &[][..],
+        &[requester.as_str()],
+        &[requester.as_str(), requester.as_str()],
+    ] {
         let proof = Proof::individual(ADA).approved_by(approved_by);
         world.prove(&ada, proof, Span::hours(1)).await;
         let refusal = refusal(&world, &ada, Tier::V2).await.unwrap();
         assert!(refusal.contains("0 of 1 approvals"), "{refusal}");
     }
-    world.prove(&ada, Proof::individual(ADA).approved_by(&["officer-1"]), Span::hours(1)).await;
+    world
+        .prove(&ada, Proof::individual(ADA).approved_by(&["officer-1"]), Span::hours(1))
+        .await;
     assert_eq!(refusal(&world, &ada, Tier::V2).await, None);
 }
 
@@ -191,7 +212,9 @@ async fn the_best_tier_is_what_the_evidence_carries() {
             world.prove(&ada, proof, Span::hours(1)).await;
         }
         let order = place(&world.app, &ada, order(ADA, TierChoice::Best)).await.unwrap();
-        let OrderState::Valid { serial, .. } = order.state else { panic!("{order:?}") };
+        let OrderState::Valid { serial, .. } = order.state else {
+            panic!("{order:?}")
+        };
         assert_eq!(world.row(&serial).await.tier.0, expected);
     }
 }

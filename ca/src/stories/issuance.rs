@@ -22,7 +22,9 @@ const ADA: &str = "ada@example.com";
 
 /// Serial and DER of a certificate that has just been issued.
 async fn issued(world: &World, state: OrderState) -> (String, Vec<u8>) {
-    let OrderState::Valid { serial, chain_pem } = state else { panic!("not issued: {state:?}") };
+    let OrderState::Valid { serial, chain_pem, .. } = state else {
+        panic!("not issued: {state:?}")
+    };
     let der = world.row(&serial).await.certificate.unwrap();
     let chain = X509::stack_from_pem(chain_pem.as_bytes()).unwrap();
     assert_eq!(chain.len(), 2);
@@ -33,14 +35,18 @@ async fn issued(world: &World, state: OrderState) -> (String, Vec<u8>) {
 fn openssl_accepts(world: &World, der: &[u8]) {
     let x509 = |der: &[u8]| X509::from_der(der).unwrap();
     let mut roots = X509StoreBuilder::new().unwrap();
-    roots.add_cert(x509(world.app.issuers().root().certificate_der())).unwrap();
+    roots
+        .add_cert(x509(world.app.issuers().root().certificate_der()))
+        .unwrap();
     let mut parameters = X509VerifyParam::new().unwrap();
     parameters.set_flags(X509VerifyFlags::X509_STRICT).unwrap();
     parameters.set_purpose(X509PurposeId::SMIME_SIGN).unwrap();
     parameters.set_time(world.app.now().unix());
     roots.set_param(&parameters).unwrap();
     let mut chain = openssl::stack::Stack::new().unwrap();
-    chain.push(x509(world.app.issuers().issuing().certificate_der())).unwrap();
+    chain
+        .push(x509(world.app.issuers().issuing().certificate_der()))
+        .unwrap();
     let mut context = X509StoreContext::new().unwrap();
     let (valid, error) = context
         .init(&roots.build(), &x509(der), &chain, |context| {
@@ -155,10 +161,18 @@ async fn invariant_03_what_was_signed_is_what_was_linted_and_recorded() {
     let ada = world.subscriber("Ada").await;
     let signed: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
     let sink = Arc::clone(&signed);
-    world.keys.act(Act::Look(Box::new(move |message| sink.lock().unwrap().push(message.to_vec()))));
+    world.keys.act(Act::Look(Box::new(move |message| {
+        sink.lock().unwrap().push(message.to_vec())
+    })));
     // Local parts that are quoted, long, upper case, or look like DER: what comes out is what was recorded.
     let long = format!("{}@example.com", "x".repeat(64));
-    for address in [ADA, "A.B+c@example.com", "0@sub.example.com", "o'neill@example.com", long.as_str()] {
+    for address in [
+        ADA,
+        "A.B+c@example.com",
+        "0@sub.example.com",
+        "o'neill@example.com",
+        long.as_str(),
+    ] {
         world.prove(&ada, Proof::mailbox(address), Span::hours(1)).await;
         for key in keys::testing::all() {
             let request = order_with_key(address, TierChoice::Best, &*key);
@@ -236,7 +250,16 @@ async fn a_certificate_abandoned_by_somebody_else_is_not_handed_out() {
         .unwrap();
     })));
     let error = place(&world.app, &ada, order(ADA, TierChoice::Best)).await.unwrap_err();
-    assert!(matches!(error, Error::StateChanged { kind: "certificate", .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            Error::StateChanged {
+                kind: "certificate",
+                ..
+            }
+        ),
+        "{error}"
+    );
     let certificates = world.certificates().await;
     assert_eq!(certificates[0].state, CertificateState::Abandoned);
     assert_eq!(certificates[0].der, None);
@@ -254,23 +277,72 @@ async fn invariant_13_stored_certificates_are_linted_again() {
     }
     assert!(jobs::relint(&world.app).await.unwrap().is_empty());
 
-    // A certificate without a mailbox and policy, as if an older program had let it through.
-    let root = data_encoding::HEXLOWER.encode(world.app.issuers().root().certificate_der());
-    let blob = match super::DATABASE {
-        crate::testing::Database::Sqlite => format!("x'{root}'"),
-        crate::testing::Database::Postgres => format!("'\\x{root}'"),
-    };
-    world
-        .tamper(&format!("UPDATE certificates SET certificate = {blob} WHERE serial = '{}'", serials[1]))
-        .await;
-    let found = jobs::relint(&world.app).await.unwrap();
-    assert_eq!(found.len(), 1);
-    assert_eq!(found[0].serial, serials[1]);
-    assert!(!found[0].findings.is_empty());
+    // A certificate without mailbox and policy, recorded and stored, as if an older program had let it through; and
+    // one that is fine by itself, but not what was recorded.
+    let bad = without_mailbox(&world);
+    let bad_tbs = blob(signature::signed_part(&bad).unwrap());
+    let root = blob(world.app.issuers().root().certificate_der());
+    for (serial, change) in [
+        (&serials[1], format!("certificate = {}, tbs = {bad_tbs}", blob(&bad))),
+        (&serials[2], format!("certificate = {root}")),
+    ] {
+        world
+            .tamper(&format!("UPDATE certificates SET {change} WHERE serial = '{serial}'"))
+            .await;
+    }
+    let mut found = jobs::relint(&world.app).await.unwrap();
+    found.sort_by_key(|relinted| relinted.serial == serials[2]);
+    let serials_found: Vec<_> = found.iter().map(|relinted| &relinted.serial).collect();
+    assert_eq!(serials_found, [&serials[1], &serials[2]]);
+    let lints =
+        |relinted: &jobs::Relinted| -> Vec<&str> { relinted.findings.iter().map(|finding| finding.lint).collect() };
+    assert!(
+        lints(&found[0]).contains(&"alternative_name_required"),
+        "{:?}",
+        found[0]
+    );
+    assert_eq!(lints(&found[1]), ["stored_certificate_changed"]);
     let events = crate::audit::events(&world.app, 0, 1000).await.unwrap();
-    let last = events.last().unwrap();
-    assert_eq!(last.action, "relint-found-errors");
-    assert!(last.details.contains(&serials[1]));
+    let told: Vec<_> = events
+        .iter()
+        .filter(|event| event.action == "relint-found-errors")
+        .collect();
+    assert_eq!(told.len(), 2);
+    assert!(
+        serials[1..]
+            .iter()
+            .all(|serial| told.iter().any(|event| event.details.contains(serial)))
+    );
+}
+
+/// Signed by somebody, with a name and dates and nothing else.
+fn without_mailbox(world: &World) -> Vec<u8> {
+    let group = openssl::ec::EcGroup::from_curve_name(openssl::nid::Nid::X9_62_PRIME256V1).unwrap();
+    let key = openssl::pkey::PKey::from_ec_key(openssl::ec::EcKey::generate(&group).unwrap()).unwrap();
+    let now = world.app.now().unix();
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    builder.set_pubkey(&key).unwrap();
+    builder
+        .set_not_before(&openssl::asn1::Asn1Time::from_unix(now).unwrap())
+        .unwrap();
+    builder
+        .set_not_after(&openssl::asn1::Asn1Time::from_unix(now + 86_400).unwrap())
+        .unwrap();
+    builder
+        .append_extension(openssl::x509::extension::BasicConstraints::new().build().unwrap())
+        .unwrap();
+    builder.sign(&key, openssl::hash::MessageDigest::sha256()).unwrap();
+    builder.build().to_der().unwrap()
+}
+
+/// Bytes as SQL writes them.
+fn blob(bytes: &[u8]) -> String {
+    let hex = data_encoding::HEXLOWER.encode(bytes);
+    match super::DATABASE {
+        crate::testing::Database::Sqlite => format!("x'{hex}'"),
+        crate::testing::Database::Postgres => format!("'\\x{hex}'"),
+    }
 }
 
 #[tokio::test]
@@ -281,7 +353,10 @@ async fn a_caller_sees_the_certificates_of_its_account_only() {
     world.prove(&ada, Proof::mailbox(ADA), Span::hours(1)).await;
     let order = place(&world.app, &ada, order(ADA, TierChoice::Best)).await.unwrap();
     let (serial, _) = issued(&world, order.state).await;
-    assert_eq!(certificates::find(&world.app, &ada, &serial).await.unwrap().serial, serial);
+    assert_eq!(
+        certificates::find(&world.app, &ada, &serial).await.unwrap().serial,
+        serial
+    );
     let error = certificates::find(&world.app, &eve, &serial).await.unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
     let query = certificates::Query::default;

@@ -107,7 +107,9 @@ async fn operators_and_officers_order_nothing() {
     let world = world!();
     for role in [Role::Operator, Role::Officer] {
         let caller = world.principal("somebody", role).await;
-        let error = place(&world.app, &caller, order(ADA, TierChoice::Best)).await.unwrap_err();
+        let error = place(&world.app, &caller, order(ADA, TierChoice::Best))
+            .await
+            .unwrap_err();
         assert!(matches!(error, Error::NotAllowed { .. }), "{error}");
     }
     let gateway = world.principal("gateway", Role::Gateway).await;
@@ -151,14 +153,21 @@ async fn a_compromised_key_is_certified_for_nobody() {
     let ada = world.subscriber("Ada").await;
     world.prove(&ada, Proof::mailbox(ADA), Span::hours(1)).await;
     let placed = place(&world.app, &ada, order(ADA, TierChoice::Best)).await.unwrap();
-    let OrderState::Valid { serial, .. } = placed.state else { panic!("{placed:?}") };
+    let OrderState::Valid { serial, .. } = placed.state else {
+        panic!("{placed:?}")
+    };
     revoke(&world.app, &ada, &serial, Reason::Superseded).await.unwrap();
     place(&world.app, &ada, order(ADA, TierChoice::Best)).await.unwrap();
     revoke(&world.app, &ada, &serial, Reason::KeyCompromise).await.unwrap();
     let eve = world.subscriber("Eve").await;
     for caller in [&ada, &eve] {
-        let error = place(&world.app, caller, order(ADA, TierChoice::Best)).await.unwrap_err();
-        assert!(matches!(&error, Error::KeyCompromised { serial: found } if *found == serial), "{error}");
+        let error = place(&world.app, caller, order(ADA, TierChoice::Best))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&error, Error::KeyCompromised { serial: found } if *found == serial),
+            "{error}"
+        );
     }
     let other = order_with_key(ADA, TierChoice::Best, &*keys::testing::p384());
     let placed = place(&world.app, &ada, other).await.unwrap();

@@ -32,7 +32,10 @@ fn openssl_list(world: &World, crl: &Crl) -> X509Crl {
 }
 
 fn is_listed(world: &World, crl: &Crl, serial: &str) -> bool {
-    let number = openssl::bn::BigNum::from_hex_str(serial).unwrap().to_asn1_integer().unwrap();
+    let number = openssl::bn::BigNum::from_hex_str(serial)
+        .unwrap()
+        .to_asn1_integer()
+        .unwrap();
     let list = openssl_list(world, crl);
     matches!(list.get_by_serial(&number), CrlStatus::Revoked(_))
 }
@@ -63,7 +66,10 @@ async fn revoking_again_changes_nothing_but_a_compromise_is_told() {
     let number = current(&world).await.number;
     world.clock.advance(Span::hours(1));
     let second = revoke(&world.app, &ada, &serial, Reason::Superseded).await.unwrap();
-    assert_eq!((second.revoked_at, second.revocation_reason), (first.revoked_at, first.revocation_reason));
+    assert_eq!(
+        (second.revoked_at, second.revocation_reason),
+        (first.revoked_at, first.revocation_reason)
+    );
     assert_eq!(current(&world).await.number, number);
     let third = revoke(&world.app, &ada, &serial, Reason::KeyCompromise).await.unwrap();
     assert_eq!(third.revoked_at, first.revoked_at);
@@ -85,7 +91,9 @@ async fn only_the_account_and_the_authority_revoke() {
     }
     assert!(!is_listed(&world, &current(&world).await, &serial));
     let officer = world.principal("officer", Role::Officer).await;
-    revoke(&world.app, &officer, &serial, Reason::PrivilegeWithdrawn).await.unwrap();
+    revoke(&world.app, &officer, &serial, Reason::PrivilegeWithdrawn)
+        .await
+        .unwrap();
     assert!(is_listed(&world, &current(&world).await, &serial));
 }
 
@@ -94,14 +102,22 @@ async fn what_is_unknown_or_expired_is_not_revoked() {
     let world = world!();
     let ada = world.subscriber("Ada").await;
     let serial = issue(&world, &ada).await;
-    for unknown in ["", "00", "zz", "7fffffffffffffffffffffffffffffff", &serial.to_uppercase()] {
+    for unknown in [
+        "",
+        "00",
+        "zz",
+        "7fffffffffffffffffffffffffffffff",
+        &serial.to_uppercase(),
+    ] {
         if unknown == serial {
             continue;
         }
         let error = revoke(&world.app, &ada, unknown, Reason::Superseded).await.unwrap_err();
         assert!(matches!(error, Error::NotFound { .. }), "{unknown}: {error}");
     }
-    world.clock.set(policies::time::Timestamp::from_unix(world.row(&serial).await.not_after + 1));
+    world.clock.set(policies::time::Timestamp::from_unix(
+        world.row(&serial).await.not_after + 1,
+    ));
     let error = revoke(&world.app, &ada, &serial, Reason::Superseded).await.unwrap_err();
     assert!(matches!(error, Error::StateChanged { .. }), "{error}");
 }
@@ -138,14 +154,21 @@ async fn reasons_stand_on_the_list_except_unspecified() {
                 place(&world.app, &ada, order(ADA, TierChoice::Best)).await.unwrap()
             }
         };
-        let OrderState::Valid { serial, .. } = placed.state else { panic!("{placed:?}") };
+        let OrderState::Valid { serial, .. } = placed.state else {
+            panic!("{placed:?}")
+        };
         revoke(&world.app, &ada, &serial, reason).await.unwrap();
         expected.push((serial, reason));
     }
     let list = openssl_list(&world, &current(&world).await);
     for (serial, reason) in expected {
-        let number = openssl::bn::BigNum::from_hex_str(&serial).unwrap().to_asn1_integer().unwrap();
-        let CrlStatus::Revoked(entry) = list.get_by_serial(&number) else { panic!("{serial}") };
+        let number = openssl::bn::BigNum::from_hex_str(&serial)
+            .unwrap()
+            .to_asn1_integer()
+            .unwrap();
+        let CrlStatus::Revoked(entry) = list.get_by_serial(&number) else {
+            panic!("{serial}")
+        };
         let extension = entry.extension::<openssl::x509::ReasonCode>().unwrap();
         let code = extension.map(|(critical, code)| {
             assert!(!critical);
@@ -204,7 +227,11 @@ async fn invariant_08_numbers_are_given_out_once_when_many_publish() {
         .collect();
     let mut taken: Vec<i64> = numbers
         .iter()
-        .map(|details| serde_json::from_str::<serde_json::Value>(details).unwrap()["number"].as_i64().unwrap())
+        .map(|details| {
+            serde_json::from_str::<serde_json::Value>(details).unwrap()["number"]
+                .as_i64()
+                .unwrap()
+        })
         .collect();
     let count = taken.len();
     taken.sort_unstable();
@@ -227,7 +254,9 @@ async fn invariant_08_a_serial_stays_listed_until_a_list_after_its_expiry() {
     let world = world!();
     let ada = world.subscriber("Ada").await;
     let serial = issue(&world, &ada).await;
-    revoke(&world.app, &ada, &serial, Reason::CessationOfOperation).await.unwrap();
+    revoke(&world.app, &ada, &serial, Reason::CessationOfOperation)
+        .await
+        .unwrap();
     let not_after = policies::time::Timestamp::from_unix(world.row(&serial).await.not_after);
     let issuing = world.app.issuers().issuing();
     for at in [
@@ -253,7 +282,10 @@ async fn lists_are_made_when_they_are_due_and_not_before() {
     world.clock.advance(Span::hours(23));
     assert!(crl::refresh(&world.app, issuing).await.unwrap().is_none());
     world.clock.advance(Span::hours(1));
-    assert_eq!(crl::refresh(&world.app, issuing).await.unwrap().unwrap().number, first + 1);
+    assert_eq!(
+        crl::refresh(&world.app, issuing).await.unwrap().unwrap().number,
+        first + 1
+    );
     assert!(crl::refresh(&world.app, issuing).await.unwrap().is_none());
 }
 
@@ -262,12 +294,18 @@ async fn a_list_with_a_wrong_signature_is_not_published() {
     let world = world!();
     let before = current(&world).await;
     world.keys.act(Act::SignOther);
-    let error = crl::publish(&world.app, world.app.issuers().issuing()).await.unwrap_err();
+    let error = crl::publish(&world.app, world.app.issuers().issuing())
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::OwnSignature { .. }), "{error}");
     assert_eq!(current(&world).await, before);
     world.keys.act(Act::Sign);
     let after = crl::publish(&world.app, world.app.issuers().issuing()).await.unwrap();
-    assert_eq!(after.number, before.number + 2, "the number of the faulty list must not be used again");
+    assert_eq!(
+        after.number,
+        before.number + 2,
+        "the number of the faulty list must not be used again"
+    );
 }
 
 /// RFC 5280 section 5.2.1: the key that signed the list, not the one that signed the issuer.
@@ -284,5 +322,8 @@ async fn the_list_names_the_key_of_its_issuer() {
     assert!(extensions.iter().all(|extension| !extension.critical));
     let authority = AuthorityKeyIdentifier::from_der(extensions[0].extn_value.as_bytes()).unwrap();
     assert_eq!(authority.key_identifier.as_ref(), Some(&issuer.key_identifier.0));
-    assert!(list.tbs_cert_list.revoked_certificates.is_none(), "an empty list must be absent");
+    assert!(
+        list.tbs_cert_list.revoked_certificates.is_none(),
+        "an empty list must be absent"
+    );
 }
