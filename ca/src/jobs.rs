@@ -15,8 +15,9 @@ use crate::crl;
 use crate::error::{self, Error};
 use crate::issuance::{self, record};
 use crate::orders;
+use crate::signature;
 use crate::store;
-use crate::store::certificates::{CertificateState, Filter};
+use crate::store::certificates::{CertificateRow, CertificateState, Filter};
 
 /// Runs until `shutdown` is ready. A failure is logged and tried again with the next look at the clock.
 pub async fn run(app: Arc<App>, shutdown: impl Future<Output = ()> + Send) {
@@ -43,9 +44,7 @@ pub struct Schedule {
 /// One look at the clock: does what is due.
 pub async fn tick(app: &Arc<App>, schedule: &mut Schedule) {
     let now = app.now();
-    let due = |last: Option<Timestamp>, period: Span| {
-        last.is_none_or(|last| now < last || now.since(last) >= period)
-    };
+    let due = |last: Option<Timestamp>, period: Span| last.is_none_or(|last| now < last || now.since(last) >= period);
     if !schedule.recovered {
         let outcome = recover(app).await;
         schedule.recovered = outcome.is_ok();
@@ -106,7 +105,9 @@ pub async fn recover(app: &App) -> Result<Recovered, Error> {
                 }
             }
             for order in store::orders::in_state(conn, None, "issuing", MOST_AT_ONCE)? {
-                let Some(certificate_id) = &order.certificate_id else { continue };
+                let Some(certificate_id) = &order.certificate_id else {
+                    continue;
+                };
                 let certificate = store::certificates::find(conn, certificate_id)?;
                 if certificate.is_some_and(|found| found.state.0 == CertificateState::Signed) {
                     issuance::publish(conn, &order.id, certificate_id, now)?;
@@ -117,7 +118,10 @@ pub async fn recover(app: &App) -> Result<Recovered, Error> {
         })
         .await?;
     if recovered.abandoned > 0 {
-        tracing::warn!(abandoned = recovered.abandoned, "revoked certificates that a crash left half done");
+        tracing::warn!(
+            abandoned = recovered.abandoned,
+            "revoked certificates that a crash left half done"
+        );
         crl::publish(app, &app.issuers.issuing).await?;
     }
     Ok(recovered)
@@ -158,13 +162,19 @@ pub async fn relint(app: &App) -> Result<Vec<Relinted>, Error> {
         let Some(last) = rows.last() else { break };
         after = Some(last.id.clone());
         for row in rows {
-            let Some(der) = row.certificate.filter(|_| row.revoked_at.is_none()) else { continue };
+            if row.revoked_at.is_some() {
+                continue;
+            }
             checked += 1;
-            let errors = errors_of(&der, now);
+            let errors = errors_of(&row, now);
             if errors.is_empty() {
                 continue;
             }
-            tracing::warn!(serial = row.serial, errors = errors.len(), "a stored certificate has lint errors");
+            tracing::warn!(
+                serial = row.serial,
+                errors = errors.len(),
+                "a stored certificate has lint errors"
+            );
             let details = serde_json::json!({
                 "certificate": row.id,
                 "serial": row.serial,
@@ -179,24 +189,39 @@ pub async fn relint(app: &App) -> Result<Vec<Relinted>, Error> {
             });
         }
     }
-    tracing::info!(checked, with_errors = found.len(), "linted the stored certificates again");
+    tracing::info!(
+        checked,
+        with_errors = found.len(),
+        "linted the stored certificates again"
+    );
     Ok(found)
 }
 
-/// A certificate that cannot even be read is reported as one finding.
-fn errors_of(der: &[u8], now: Timestamp) -> Vec<Finding> {
-    match lint::findings_of_certificate(der, now) {
+/// What a lint says of the stored bytes, and whether they are still those that were linted and recorded.
+fn errors_of(row: &CertificateRow, now: Timestamp) -> Vec<Finding> {
+    let error = |lint, section, detail: String| Finding {
+        lint,
+        section,
+        severity: Severity::Error,
+        detail,
+    };
+    let der = row.certificate.as_deref().unwrap_or_default();
+    let mut errors: Vec<Finding> = match lint::findings_of_certificate(der, now) {
         Ok(findings) => findings
             .into_iter()
             .filter(|finding| finding.severity == Severity::Error)
             .collect(),
-        Err(error) => vec![Finding {
-            lint: "unreadable",
-            section: "7.1",
-            severity: Severity::Error,
-            detail: error.to_string(),
-        }],
+        Err(cause) => vec![error(
+            "stored_certificate_unreadable",
+            "RFC 5280 section 4.1",
+            cause.to_string(),
+        )],
+    };
+    if signature::signed_part(der).is_ok_and(|tbs| tbs != row.tbs) {
+        let detail = "the stored certificate is not the one that was recorded before signing".to_owned();
+        errors.push(error("stored_certificate_changed", "BR 5.4.1", detail));
     }
+    errors
 }
 
 /// How often the clock is looked at.
