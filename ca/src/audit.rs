@@ -212,12 +212,7 @@ impl AuditKey {
 pub async fn checkpoint(app: &App) -> Result<Option<i64>, Error> {
     let (head, newest) = app
         .db
-        .read(|conn| {
-            Ok::<_, Error>((
-                store::audit::head(conn)?,
-                store::audit::newest_checkpoint(conn)?,
-            ))
-        })
+        .read(|conn| Ok::<_, Error>((store::audit::head(conn)?, store::audit::newest_checkpoint(conn)?)))
         .await?;
     let Some(head) = head else { return Ok(None) };
     if newest.is_some_and(|newest| newest.sequence >= head.sequence) {
@@ -318,8 +313,7 @@ async fn verify_with(db: &Pool, key: &dyn SigningKey) -> Result<Verified, Error>
             previous_hash = hash(&row);
             verified.rows += 1;
             // 3. The signed statement about this row, if there is one.
-            if let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.sequence == sequence)
-            {
+            if let Some(checkpoint) = checkpoints.next_if(|checkpoint| checkpoint.sequence == sequence) {
                 if checkpoint.head_hash != previous_hash {
                     return damaged("a checkpoint vouches for another content");
                 }

@@ -89,14 +89,10 @@ pub async fn find(app: &App, caller: &Caller, serial: &str) -> Result<Certificat
     let serial = serial.to_owned();
     let row = app
         .db
-        .read(move |conn| {
-            Ok::<_, Error>(store::certificates::find_by_serial(conn, &issuer_id, &serial)?)
-        })
+        .read(move |conn| Ok::<_, Error>(store::certificates::find_by_serial(conn, &issuer_id, &serial)?))
         .await?;
     match row {
-        Some(row) if account.is_none_or(|account| row.account_id == account.as_ref()) => {
-            Certificate::from_row(row)
-        }
+        Some(row) if account.is_none_or(|account| row.account_id == account.as_ref()) => Certificate::from_row(row),
         _ => Err(not_found),
     }
 }
@@ -127,9 +123,7 @@ pub async fn list(app: &App, caller: &Caller, query: Query) -> Result<Vec<Certif
     let after = query.after;
     let rows = app
         .db
-        .read(move |conn| {
-            Ok::<_, Error>(store::certificates::page(conn, &filter, after.as_deref(), limit)?)
-        })
+        .read(move |conn| Ok::<_, Error>(store::certificates::page(conn, &filter, after.as_deref(), limit)?))
         .await?;
     rows.into_iter().map(Certificate::from_row).collect()
 }

@@ -75,9 +75,7 @@ impl Config {
             }
             None => file.database,
         };
-        if file.issuance.crl_refresh_hours == 0
-            || file.issuance.crl_refresh_hours > Issuance::MOST_CRL_REFRESH_HOURS
-        {
+        if file.issuance.crl_refresh_hours == 0 || file.issuance.crl_refresh_hours > Issuance::MOST_CRL_REFRESH_HOURS {
             return Err(format!(
                 "issuance.crl_refresh_hours must be 1 to {} (BR 4.9.7)",
                 Issuance::MOST_CRL_REFRESH_HOURS
@@ -132,7 +130,9 @@ impl ApiUrl {
             {
                 Ok(Self(format!("https://{rest}")))
             }
-            _ => Err(format!("api_url {text:?} is not usable; write it like \"https://ca.example.com:8440\"")),
+            _ => Err(format!(
+                "api_url {text:?} is not usable; write it like \"https://ca.example.com:8440\""
+            )),
         }
     }
 
@@ -248,7 +248,10 @@ pub(crate) fn template(name: &str, database: &str, public_url: &PublicUrl, ports
         text.push_str(&entry);
         text.push('\n');
     };
-    line("How the authority calls itself in mails and on pages.", format!("name = {}\n", quoted(name)));
+    line(
+        "How the authority calls itself in mails and on pages.",
+        format!("name = {}\n", quoted(name)),
+    );
     line(
         "sqlite:FILE (relative to this folder) or postgres://user@host/database",
         format!("database = {}\n", quoted(database)),
@@ -483,7 +486,14 @@ mod tests {
 
     #[test]
     fn urls_of_links_that_would_not_work_are_refused() {
-        for url in ["http://ca.example.com", "https://", "https://:8440", "https://user@host", "https://host/?q", ""] {
+        for url in [
+            "http://ca.example.com",
+            "https://",
+            "https://:8440",
+            "https://user@host",
+            "https://host/?q",
+            "",
+        ] {
             check(&format!("{LEAST}api_url = \"{url}\""), Err("api_url"));
         }
         for (url, host) in [

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use const_oid::AssociatedOid;
 use der::Encode;
 use der::asn1::{OctetString, Uint};
 use migrations::AnyConnection;
@@ -15,7 +16,6 @@ use x509_cert::crl::{RevokedCert, TbsCertList};
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::{AuthorityKeyIdentifier, CrlNumber};
 use x509_cert::serial_number::SerialNumber;
-use const_oid::AssociatedOid;
 
 use crate::app::App;
 use crate::audit::{self, Action};
@@ -94,8 +94,7 @@ pub async fn refresh(app: &App, issuer: &Issuer) -> Result<Option<Crl>, Error> {
         Some(newest) => {
             let age = now.since(Timestamp::from_unix(newest.this_update));
             // At the very same second the list may have been decided before the revocation.
-            age >= refresh_period(app, issuer)
-                || last_revocation.is_some_and(|at| at >= newest.this_update)
+            age >= refresh_period(app, issuer) || last_revocation.is_some_and(|at| at >= newest.this_update)
         }
     };
     match due {
@@ -236,13 +235,8 @@ impl Draft {
         next_update: Timestamp,
         revoked: &[RevokedRow],
     ) -> Result<Vec<u8>, Error> {
-        let mut entries = revoked
-            .iter()
-            .map(entry)
-            .collect::<Result<Vec<RevokedCert>, Error>>()?;
-        entries.sort_by(|left, right| {
-            left.serial_number.as_bytes().cmp(right.serial_number.as_bytes())
-        });
+        let mut entries = revoked.iter().map(entry).collect::<Result<Vec<RevokedCert>, Error>>()?;
+        entries.sort_by(|left, right| left.serial_number.as_bytes().cmp(right.serial_number.as_bytes()));
         let number = CrlNumber(Uint::new(&number.to_be_bytes()).map_err(Error::encoding("the CRL number"))?);
         let authority = AuthorityKeyIdentifier {
             key_identifier: Some(self.key_identifier.clone()),
@@ -275,13 +269,18 @@ fn entry(row: &RevokedRow) -> Result<RevokedCert, Error> {
         .map_err(|error| unreadable(error.to_string()))?;
     let reason = match &row.revocation_reason {
         None => None,
-        Some(text) => text.parse::<Reason>().map_err(|error| unreadable(error.to_string()))?.crl_reason(),
+        Some(text) => text
+            .parse::<Reason>()
+            .map_err(|error| unreadable(error.to_string()))?
+            .crl_reason(),
     };
     let crl_entry_extensions = match reason {
         None => None,
         Some(reason) => Some(vec![extension(&reason)?]),
     };
-    let revoked_at = row.revoked_at.ok_or_else(|| unreadable("it is not revoked".to_owned()))?;
+    let revoked_at = row
+        .revoked_at
+        .ok_or_else(|| unreadable("it is not revoked".to_owned()))?;
     Ok(RevokedCert {
         serial_number: SerialNumber::new(&serial).map_err(|error| unreadable(error.to_string()))?,
         revocation_date: certificate_time(Timestamp::from_unix(revoked_at))?,

@@ -13,7 +13,9 @@ use policies::time::Timestamp;
 pub enum Error {
     // ---- what the caller sent
     /// The caller may not do this, or not to this thing.
-    #[error("{role} {name:?} may not {action}: ask an operator of the certificate authority for a token with another role")]
+    #[error(
+        "{role} {name:?} may not {action}: ask an operator of the certificate authority for a token with another role"
+    )]
     NotAllowed {
         role: String,
         name: String,
@@ -29,11 +31,15 @@ pub enum Error {
     InvalidInput { field: &'static str, reason: String },
 
     /// The PKCS#10 request cannot be read, or is not signed by its own key (RFC 2986).
-    #[error("the certificate request is not usable: {reason}; send a DER PKCS#10 request signed with the key it carries")]
+    #[error(
+        "the certificate request is not usable: {reason}; send a DER PKCS#10 request signed with the key it carries"
+    )]
     CertificateRequest { reason: String },
 
     /// The key is of a kind that no certificate here may carry (BR 6.1.5, 6.1.6).
-    #[error("the public key is not allowed (BR 6.1.5): {reason}; make a P-256, P-384 or RSA key of 2048, 3072 or 4096 bits")]
+    #[error(
+        "the public key is not allowed (BR 6.1.5): {reason}; make a P-256, P-384 or RSA key of 2048, 3072 or 4096 bits"
+    )]
     KeyNotAllowed { reason: String },
 
     /// The key was reported as compromised with an earlier certificate (BR 6.1.1.3).
@@ -45,7 +51,9 @@ pub enum Error {
     IdempotencyKeyReused { key: String, order: String },
 
     /// There is no token with the request, or none that counts. The reason is for the log.
-    #[error("the token is missing or not valid ({reason}): send `Authorization: Bearer …` with a token of this certificate authority")]
+    #[error(
+        "the token is missing or not valid ({reason}): send `Authorization: Bearer …` with a token of this certificate authority"
+    )]
     Unauthenticated { reason: &'static str },
 
     /// More of something than anybody needs.
@@ -95,7 +103,9 @@ pub enum Error {
     },
 
     /// What was signed is not what was recorded, or its signature does not verify. Nothing was handed out.
-    #[error("certificate {serial} was discarded, since its own check failed ({reason}): the key or the memory of this machine is at fault")]
+    #[error(
+        "certificate {serial} was discarded, since its own check failed ({reason}): the key or the memory of this machine is at fault"
+    )]
     OwnSignature { serial: String, reason: String },
 
     /// The issuer's certificate ends before the certificate would.
@@ -103,7 +113,9 @@ pub enum Error {
     IssuerExpires { issuer: String, not_after: Timestamp },
 
     /// The audit log is not the one that was written.
-    #[error("the audit log is damaged at row {sequence}: {reason}; restore it from a backup and find out who changed it")]
+    #[error(
+        "the audit log is damaged at row {sequence}: {reason}; restore it from a backup and find out who changed it"
+    )]
     AuditDamaged { sequence: i64, reason: String },
 
     // ---- the house
@@ -116,7 +128,9 @@ pub enum Error {
     NotInitialized { folder: PathBuf },
 
     /// The database holds no issuer of this kind, or more than one.
-    #[error("the database holds {found} {kind} certificates where one is needed: it does not belong to this data folder")]
+    #[error(
+        "the database holds {found} {kind} certificates where one is needed: it does not belong to this data folder"
+    )]
     Issuers { kind: &'static str, found: usize },
 
     /// The configuration file cannot be used.
@@ -161,7 +175,9 @@ pub enum Error {
     Sealing(#[source] keys::KeyError),
 
     /// No mail server is configured.
-    #[error("no mail can be sent: write `smtp = \"host:port\"` under [mail] in ca.toml and start the certificate authority again")]
+    #[error(
+        "no mail can be sent: write `smtp = \"host:port\"` under [mail] in ca.toml and start the certificate authority again"
+    )]
     NoMailServer,
 
     /// The mail server did not take a mail.

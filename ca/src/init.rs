@@ -89,13 +89,31 @@ impl fmt::Display for Made {
         let fingerprint = data_encoding::HEXLOWER.encode(&self.root_sha256);
         writeln!(formatter, "Made a certificate authority in {folder}:")?;
         writeln!(formatter, "  {folder}/ca.toml      the configuration")?;
-        writeln!(formatter, "  {folder}/root.pem     the root certificate, to be trusted by readers")?;
+        writeln!(
+            formatter,
+            "  {folder}/root.pem     the root certificate, to be trusted by readers"
+        )?;
         writeln!(formatter, "  {folder}/keys         the private keys, sealed")?;
-        writeln!(formatter, "  {folder}/sealing.key  opens them: keep a copy in another place than the keys")?;
-        writeln!(formatter, "Root:    {} until {}", self.root_subject, self.root_not_after)?;
+        writeln!(
+            formatter,
+            "  {folder}/sealing.key  opens them: keep a copy in another place than the keys"
+        )?;
+        writeln!(
+            formatter,
+            "Root:    {} until {}",
+            self.root_subject, self.root_not_after
+        )?;
         writeln!(formatter, "         SHA-256 {fingerprint}")?;
-        writeln!(formatter, "Issuing: {} until {}", self.issuing_subject, self.issuing_not_after)?;
-        writeln!(formatter, "Operator token, shown this once: {}", self.operator_token.reveal())
+        writeln!(
+            formatter,
+            "Issuing: {} until {}",
+            self.issuing_subject, self.issuing_not_after
+        )?;
+        writeln!(
+            formatter,
+            "Operator token, shown this once: {}",
+            self.operator_token.reveal()
+        )
     }
 }
 
@@ -113,11 +131,8 @@ pub async fn init(options: &Options, mut parts: AppParts) -> Result<Made, Error>
     for (field, algorithm) in [("root key", options.root_key), ("issuing key", options.issuing_key)] {
         check_key_algorithm(field, algorithm)?;
     }
-    let name = |role: &str| {
-        AuthorityName::new(&format!("{} {role}", options.organization), &options.organization, options.country)
-    };
-    let root_name = name("S/MIME Root CA")?;
-    let issuing_name = name("S/MIME Issuing CA")?;
+    let root_name = authority_name(options, "S/MIME Root CA")?;
+    let issuing_name = authority_name(options, "S/MIME Issuing CA")?;
     let folder = std::path::absolute(&options.folder).map_err(file("find", &options.folder))?;
     refuse_folder_in_use(&folder)?;
 
@@ -215,6 +230,20 @@ pub async fn init(options: &Options, mut parts: AppParts) -> Result<Made, Error>
     })
 }
 
+/// BR 7.1.4.3: the common name tells the authorities of an organization apart; 64 characters is its upper bound.
+fn authority_name(options: &Options, role: &str) -> Result<AuthorityName, Error> {
+    // The organization by itself first, so that a complaint is about what the operator wrote.
+    AuthorityName::new(role, &options.organization, options.country)?;
+    let room = 64 - 1 - role.len();
+    let beginning: String = options.organization.chars().take(room).collect();
+    let common_name = format!("{} {role}", beginning.trim_end());
+    Ok(AuthorityName::new(
+        &common_name,
+        &options.organization,
+        options.country,
+    )?)
+}
+
 /// BR 6.1.5 since version 1.0.15: RSA keys of authorities have at least 4096 bits.
 fn check_key_algorithm(field: &'static str, algorithm: KeyAlgorithm) -> Result<(), Error> {
     match algorithm {
@@ -269,21 +298,12 @@ fn certify(
     key::assemble(linted.tbs(), &algorithm, signed.as_bytes())
 }
 
-fn generate(
-    key_store: &dyn KeyStore,
-    id: &str,
-    algorithm: KeyAlgorithm,
-) -> Result<Arc<dyn SigningKey>, Error> {
+fn generate(key_store: &dyn KeyStore, id: &str, algorithm: KeyAlgorithm) -> Result<Arc<dyn SigningKey>, Error> {
     let key_id: KeyId = id.parse().map_err(key_error(id))?;
     key_store.generate(&key_id, algorithm).map_err(key_error(id))
 }
 
-fn issuer_row(
-    kind: IssuerKind,
-    template: &CertificateTemplate,
-    der: &[u8],
-    now: Timestamp,
-) -> IssuerRow {
+fn issuer_row(kind: IssuerKind, template: &CertificateTemplate, der: &[u8], now: Timestamp) -> IssuerRow {
     let (id, parent_id) = match kind {
         IssuerKind::Root => (ROOT, None),
         IssuerKind::Issuing => (ISSUING, Some(ROOT.to_owned())),
@@ -305,9 +325,7 @@ async fn insert_issuers(config: &Config, rows: [IssuerRow; 2], now: Timestamp) -
     let db = Pool::open(&config.database)?;
     db.write(move |conn| {
         if !store::issuers::all(conn)?.is_empty() {
-            return Err(Error::AlreadyInitialized {
-                folder: folder.clone(),
-            });
+            return Err(Error::AlreadyInitialized { folder: folder.clone() });
         }
         for row in &rows {
             store::issuers::insert(conn, row)?;
@@ -364,10 +382,7 @@ impl Unfinished {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(&path).map_err(file("make", &path))?;
-        Ok(Self {
-            path,
-            finished: false,
-        })
+        Ok(Self { path, finished: false })
     }
 
     /// Gives the folder its name. Renaming replaces an empty folder and nothing else.
@@ -406,11 +421,7 @@ fn sync_folder(folder: &Path) -> Result<(), Error> {
 
 fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.to_owned();
-    move |source| Error::File {
-        action,
-        path,
-        source,
-    }
+    move |source| Error::File { action, path, source }
 }
 
 fn key_error(key: &str) -> impl FnOnce(keys::KeyError) -> Error {

@@ -70,9 +70,9 @@ pub(crate) fn issue(app: &App, order: &PendingOrder) -> Result<Issued, Error> {
         Ok(issued) => Ok(issued),
         Err(error) => {
             tracing::error!(serial, error = crate::error::chain(&error), "abandoned a certificate");
-            let abandoned = app.db.write_blocking(|conn| {
-                record::abandon(conn, &certificate_id, now, "issuance failed")
-            });
+            let abandoned = app
+                .db
+                .write_blocking(|conn| record::abandon(conn, &certificate_id, now, "issuance failed"));
             // What cannot be abandoned now stays recorded, and is abandoned at the next start.
             if let Err(error) = abandoned {
                 let error = crate::error::chain(&error);
@@ -83,12 +83,7 @@ pub(crate) fn issue(app: &App, order: &PendingOrder) -> Result<Issued, Error> {
     }
 }
 
-fn sign_and_store(
-    app: &App,
-    order: &PendingOrder,
-    recorded: Recorded,
-    now: Timestamp,
-) -> Result<Issued, Error> {
+fn sign_and_store(app: &App, order: &PendingOrder, recorded: Recorded, now: Timestamp) -> Result<Issued, Error> {
     let issuer = &app.issuers.issuing;
     let serial = recorded.serial().to_owned();
     let reached = |step| app.observer.reached(step, &order.id, Some(&serial));
@@ -122,7 +117,8 @@ fn sign_and_store(
     reached(Step::Stored);
 
     // 8. Publish: from here on the order shows the certificate.
-    app.db.write_blocking(|conn| publish(conn, &order.id, certificate_id, now))?;
+    app.db
+        .write_blocking(|conn| publish(conn, &order.id, certificate_id, now))?;
     reached(Step::Published);
     Ok(Issued { serial })
 }
@@ -152,15 +148,13 @@ pub(crate) fn publish(
 }
 
 /// What the order asked for, or the best that the evidence carries.
-fn tier(
-    order: &PendingOrder,
-    evidence: &[policies::evidence::Evidence],
-    now: Timestamp,
-) -> Result<Tier, Error> {
+fn tier(order: &PendingOrder, evidence: &[policies::evidence::Evidence], now: Timestamp) -> Result<Tier, Error> {
     match order.tier {
         TierChoice::Exactly(tier) => Ok(tier),
         // With nothing at hand, the refusal of V1 says what is needed first.
-        TierChoice::Best => Ok(issuance::best_tier(&order.mailbox, &order.requested_by, evidence, now).unwrap_or(Tier::V1)),
+        TierChoice::Best => {
+            Ok(issuance::best_tier(&order.mailbox, &order.requested_by, evidence, now).unwrap_or(Tier::V1))
+        }
     }
 }
 
@@ -230,7 +224,12 @@ pub struct TracingObserver;
 
 impl IssuanceObserver for TracingObserver {
     fn reached(&self, step: Step, order_id: &str, serial: Option<&str>) {
-        tracing::debug!(order = order_id, serial, step = step.as_ref(), "issuance reached a step");
+        tracing::debug!(
+            order = order_id,
+            serial,
+            step = step.as_ref(),
+            "issuance reached a step"
+        );
     }
 }
 

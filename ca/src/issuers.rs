@@ -30,9 +30,7 @@ pub struct Issuers {
 impl Issuers {
     /// Reads them from the database and checks that the key store holds the key of the issuing certificate.
     pub(crate) async fn open(db: &Pool, keys: Arc<dyn KeyStore>) -> Result<Self, Error> {
-        let rows = db
-            .read(|conn| Ok::<_, Error>(store::issuers::all(conn)?))
-            .await?;
+        let rows = db.read(|conn| Ok::<_, Error>(store::issuers::all(conn)?)).await?;
         let root = Issuer::from_row(only(IssuerKind::Root, &rows)?, Arc::clone(&keys))?;
         let issuing = Issuer::from_row(only(IssuerKind::Issuing, &rows)?, keys)?;
         // The root key is opened when a root CRL is due, so that it can be kept elsewhere until then.
@@ -98,8 +96,7 @@ impl Issuer {
             id: row.id.clone(),
             reason,
         };
-        let certificate =
-            Certificate::from_der(&row.certificate).map_err(|error| unreadable(error.to_string()))?;
+        let certificate = Certificate::from_der(&row.certificate).map_err(|error| unreadable(error.to_string()))?;
         let tbs = certificate.tbs_certificate();
         let key_identifier = match tbs.get_extension::<SubjectKeyIdentifier>() {
             Ok(Some((_, identifier))) => identifier,

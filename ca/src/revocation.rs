@@ -21,12 +21,7 @@ use crate::store;
 ///
 /// When the CRL cannot be made now, the certificate is revoked nevertheless and the CRL follows with the next run of
 /// [`crate::jobs::refresh_crls`].
-pub async fn revoke(
-    app: &App,
-    caller: &Caller,
-    serial: &str,
-    reason: Reason,
-) -> Result<Certificate, Error> {
+pub async fn revoke(app: &App, caller: &Caller, serial: &str, reason: Reason) -> Result<Certificate, Error> {
     let account = match caller.role {
         Role::Operator | Role::Officer => None,
         Role::Subscriber | Role::Gateway => match &caller.account {
@@ -198,7 +193,15 @@ mod tests {
 
     #[test]
     fn reasons_that_may_not_stand_on_a_list_of_subscribers_are_refused() {
-        for text in ["", "certificateHold", "removeFromCRL", "cACompromise", "aACompromise", "KeyCompromise", "1"] {
+        for text in [
+            "",
+            "certificateHold",
+            "removeFromCRL",
+            "cACompromise",
+            "aACompromise",
+            "KeyCompromise",
+            "1",
+        ] {
             assert_eq!(text.parse::<Reason>(), Err(UnknownReason), "{text}");
         }
     }

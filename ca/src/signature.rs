@@ -60,15 +60,9 @@ impl PublicKey {
         signature: &[u8],
     ) -> Result<(), InvalidSignature> {
         let digest = match algorithm.oid {
-            rfc5912::ECDSA_WITH_SHA_256 | rfc5912::SHA_256_WITH_RSA_ENCRYPTION => {
-                Sha256::digest(message).to_vec()
-            }
-            rfc5912::ECDSA_WITH_SHA_384 | rfc5912::SHA_384_WITH_RSA_ENCRYPTION => {
-                Sha384::digest(message).to_vec()
-            }
-            rfc5912::ECDSA_WITH_SHA_512 | rfc5912::SHA_512_WITH_RSA_ENCRYPTION => {
-                Sha512::digest(message).to_vec()
-            }
+            rfc5912::ECDSA_WITH_SHA_256 | rfc5912::SHA_256_WITH_RSA_ENCRYPTION => Sha256::digest(message).to_vec(),
+            rfc5912::ECDSA_WITH_SHA_384 | rfc5912::SHA_384_WITH_RSA_ENCRYPTION => Sha384::digest(message).to_vec(),
+            rfc5912::ECDSA_WITH_SHA_512 | rfc5912::SHA_512_WITH_RSA_ENCRYPTION => Sha512::digest(message).to_vec(),
             _ => return Err(InvalidSignature),
         };
         let is_rsa = matches!(
@@ -195,7 +189,12 @@ mod tests {
         for (number, key) in keys.iter().enumerate() {
             let signature = key.sign(b"message").unwrap();
             let algorithm = key.algorithm().identifier();
-            assert!(!is_valid(key.public_key(), &algorithm, b"messagf", signature.as_bytes()));
+            assert!(!is_valid(
+                key.public_key(),
+                &algorithm,
+                b"messagf",
+                signature.as_bytes()
+            ));
             assert!(!is_valid(key.public_key(), &algorithm, b"message", &[]));
             let mut changed = signature.as_bytes().to_vec();
             *changed.last_mut().unwrap() ^= 1;

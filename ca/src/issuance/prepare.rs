@@ -22,12 +22,7 @@ pub(super) struct Prepared {
 }
 
 /// Puts the certificate together: what the profile and the evidence say, a new serial, the dates.
-pub(super) fn prepare(
-    app: &App,
-    issuer: &Issuer,
-    approved: &Approved,
-    now: Timestamp,
-) -> Result<Prepared, Error> {
+pub(super) fn prepare(app: &App, issuer: &Issuer, approved: &Approved, now: Timestamp) -> Result<Prepared, Error> {
     let names = issuer.names()?;
     let locations = locations(app, issuer)?;
     let template = approved.template(&names, &locations)?;
@@ -65,12 +60,7 @@ pub(crate) fn random_serial(rng: &mut dyn CryptoRng) -> Result<SerialNumber, Err
 }
 
 /// As long as the profile says, shorter if the operator wants, and never beyond the issuer.
-fn validity(
-    app: &App,
-    issuer: &Issuer,
-    approved: &Approved,
-    now: Timestamp,
-) -> Result<ValidityPeriod, Error> {
+fn validity(app: &App, issuer: &Issuer, approved: &Approved, now: Timestamp) -> Result<ValidityPeriod, Error> {
     let days = i64::from(approved.profile().validity_days());
     let days = match app.config.issuance.validity_days {
         Some(configured) => days.min(i64::from(configured)),
@@ -90,10 +80,13 @@ fn validity(
 
 /// Where the CRL and the certificate of the issuer are published.
 pub(crate) fn locations(app: &App, issuer: &Issuer) -> Result<Locations, Error> {
-    app.config.public_url.locations(&issuer.id).map_err(|error| Error::InvalidInput {
-        field: "public_url",
-        reason: error.to_string(),
-    })
+    app.config
+        .public_url
+        .locations(&issuer.id)
+        .map_err(|error| Error::InvalidInput {
+            field: "public_url",
+            reason: error.to_string(),
+        })
 }
 
 /// A certificate that would end sooner is of no use: the issuing certificate must be replaced first.

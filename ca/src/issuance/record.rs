@@ -65,8 +65,7 @@ pub(super) fn record(
     now: Timestamp,
 ) -> Result<Recorded, Error> {
     let tbs = TbsCertificate::from_der(linted.tbs()).map_err(Error::encoding("the certificate"))?;
-    let same_issuer = tbs.issuer().to_der().map_err(Error::encoding("the issuer's name"))?
-        == issuer.subject_der()?;
+    let same_issuer = tbs.issuer().to_der().map_err(Error::encoding("the issuer's name"))? == issuer.subject_der()?;
     let serial = data_encoding::HEXLOWER.encode(tbs.serial_number().as_bytes());
     if !same_issuer {
         return Err(Error::OwnSignature {

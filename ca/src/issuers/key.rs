@@ -61,7 +61,10 @@ impl IssuingKey {
             reason,
         };
         if recorded.issuer_id() != self.issuer_id {
-            return Err(discard(format!("it was prepared for the issuer {}", recorded.issuer_id())));
+            return Err(discard(format!(
+                "it was prepared for the issuer {}",
+                recorded.issuer_id()
+            )));
         }
         let der = self.sign(recorded.tbs())?;
         Ok(Signed { recorded, der })
@@ -144,8 +147,7 @@ impl Signed {
             serial: self.recorded.serial().to_owned(),
             reason: reason.to_owned(),
         };
-        let certificate =
-            Certificate::from_der(&self.der).map_err(|_| discard("it cannot be read back"))?;
+        let certificate = Certificate::from_der(&self.der).map_err(|_| discard("it cannot be read back"))?;
         let tbs = signature::signed_part(&self.der).map_err(|_| discard("it cannot be read back"))?;
         if tbs != self.recorded.tbs() {
             return Err(discard("it does not hold the bytes that were recorded"));
@@ -182,11 +184,7 @@ impl Checked {
 }
 
 /// `SEQUENCE { tbs, algorithm, BIT STRING }` around exactly these bytes.
-pub(crate) fn assemble(
-    tbs: &[u8],
-    algorithm: &AlgorithmIdentifierOwned,
-    signature: &[u8],
-) -> Result<Vec<u8>, Error> {
+pub(crate) fn assemble(tbs: &[u8], algorithm: &AlgorithmIdentifierOwned, signature: &[u8]) -> Result<Vec<u8>, Error> {
     let failed = || Error::encoding("the signed structure");
     let mut content = tbs.to_vec();
     content.extend(algorithm.to_der().map_err(failed())?);

@@ -31,7 +31,9 @@ impl CertificateRequest {
         let key = PublicKey::parse(&public_key).map_err(|reason| Error::KeyNotAllowed { reason })?;
         let signed = signature::signed_part(der).map_err(|_| unusable("it is not DER of a CertificationRequest"))?;
         key.verify(&request.algorithm, signed, request.signature.raw_bytes())
-            .map_err(|_| unusable("it is not signed with the key it carries, or not with SHA-256, SHA-384 or SHA-512"))?;
+            .map_err(|_| {
+                unusable("it is not signed with the key it carries, or not with SHA-256, SHA-384 or SHA-512")
+            })?;
         Ok(Self { public_key })
     }
 
@@ -94,7 +96,10 @@ mod tests {
             for bit in 0..8 {
                 let mut changed = good.clone();
                 changed[index] ^= 1 << bit;
-                assert!(CertificateRequest::parse(&changed).is_err(), "bit {bit} of octet {index}");
+                assert!(
+                    CertificateRequest::parse(&changed).is_err(),
+                    "bit {bit} of octet {index}"
+                );
             }
         }
     }

@@ -43,11 +43,7 @@ pub(crate) fn insert(conn: &mut AnyConnection, row: &AuditRow) -> QueryResult<()
 }
 
 /// Rows after `sequence` in order.
-pub(crate) fn page(
-    conn: &mut AnyConnection,
-    after_sequence: i64,
-    limit: i64,
-) -> QueryResult<Vec<AuditRow>> {
+pub(crate) fn page(conn: &mut AnyConnection, after_sequence: i64, limit: i64) -> QueryResult<Vec<AuditRow>> {
     audit_log::table
         .select(AuditRow::as_select())
         .filter(audit_log::sequence.gt(after_sequence))
@@ -57,7 +53,9 @@ pub(crate) fn page(
 }
 
 pub(crate) fn insert_checkpoint(conn: &mut AnyConnection, row: &CheckpointRow) -> QueryResult<()> {
-    diesel::insert_into(audit_checkpoints::table).values(row).execute(conn)?;
+    diesel::insert_into(audit_checkpoints::table)
+        .values(row)
+        .execute(conn)?;
     Ok(())
 }
 

@@ -79,11 +79,7 @@ pub(crate) fn insert(conn: &mut AnyConnection, row: &CertificateRow) -> QueryRes
 }
 
 /// Ties a certificate to a proof it rests on; the foreign keys refuse proofs that are not in the database.
-pub(crate) fn link_evidence(
-    conn: &mut AnyConnection,
-    certificate_id: &str,
-    evidence_id: &str,
-) -> QueryResult<()> {
+pub(crate) fn link_evidence(conn: &mut AnyConnection, certificate_id: &str, evidence_id: &str) -> QueryResult<()> {
     diesel::insert_into(certificate_evidence::table)
         .values((
             certificate_evidence::certificate_id.eq(certificate_id),
@@ -94,10 +90,7 @@ pub(crate) fn link_evidence(
 }
 
 /// The proofs a certificate rests on.
-pub(crate) fn evidence_of(
-    conn: &mut AnyConnection,
-    certificate_id: &str,
-) -> QueryResult<Vec<String>> {
+pub(crate) fn evidence_of(conn: &mut AnyConnection, certificate_id: &str) -> QueryResult<Vec<String>> {
     certificate_evidence::table
         .filter(certificate_evidence::certificate_id.eq(certificate_id))
         .select(certificate_evidence::evidence_id)
@@ -106,12 +99,7 @@ pub(crate) fn evidence_of(
 }
 
 /// recorded → signed. `false` when the row is no longer `recorded`: the signature must then not be handed out.
-pub(crate) fn mark_signed(
-    conn: &mut AnyConnection,
-    id: &str,
-    der: &[u8],
-    at: i64,
-) -> QueryResult<bool> {
+pub(crate) fn mark_signed(conn: &mut AnyConnection, id: &str, der: &[u8], at: i64) -> QueryResult<bool> {
     let changed = diesel::update(
         certificates::table
             .filter(certificates::id.eq(id))
@@ -142,12 +130,7 @@ pub(crate) fn abandon(conn: &mut AnyConnection, id: &str, at: i64) -> QueryResul
 }
 
 /// Revokes what is not revoked yet. `false` when it was.
-pub(crate) fn revoke(
-    conn: &mut AnyConnection,
-    id: &str,
-    at: i64,
-    reason: Option<&str>,
-) -> QueryResult<bool> {
+pub(crate) fn revoke(conn: &mut AnyConnection, id: &str, at: i64, reason: Option<&str>) -> QueryResult<bool> {
     let changed = diesel::update(
         certificates::table
             .filter(certificates::id.eq(id))
@@ -162,11 +145,7 @@ pub(crate) fn revoke(
 }
 
 /// Puts the reason keyCompromise in place of another one (RFC 5280 section 5.3.1 lets a CA correct a reason).
-pub(crate) fn set_revocation_reason(
-    conn: &mut AnyConnection,
-    id: &str,
-    reason: &str,
-) -> QueryResult<()> {
+pub(crate) fn set_revocation_reason(conn: &mut AnyConnection, id: &str, reason: &str) -> QueryResult<()> {
     diesel::update(certificates::table.filter(certificates::id.eq(id)))
         .set(certificates::revocation_reason.eq(Some(reason)))
         .execute(conn)?;
@@ -214,11 +193,7 @@ pub(crate) struct RevokedRow {
 }
 
 /// Everything revoked that had not expired at `since`, in the order of the serials.
-pub(crate) fn revoked(
-    conn: &mut AnyConnection,
-    issuer_id: &str,
-    since: i64,
-) -> QueryResult<Vec<RevokedRow>> {
+pub(crate) fn revoked(conn: &mut AnyConnection, issuer_id: &str, since: i64) -> QueryResult<Vec<RevokedRow>> {
     certificates::table
         .filter(certificates::issuer_id.eq(issuer_id))
         .filter(certificates::revoked_at.is_not_null())
@@ -229,10 +204,7 @@ pub(crate) fn revoked(
 }
 
 /// When the issuer's certificates were last revoked.
-pub(crate) fn last_revocation(
-    conn: &mut AnyConnection,
-    issuer_id: &str,
-) -> QueryResult<Option<i64>> {
+pub(crate) fn last_revocation(conn: &mut AnyConnection, issuer_id: &str) -> QueryResult<Option<i64>> {
     certificates::table
         .filter(certificates::issuer_id.eq(issuer_id))
         .select(diesel::dsl::max(certificates::revoked_at))
@@ -240,10 +212,7 @@ pub(crate) fn last_revocation(
 }
 
 /// Serial and TBS of everything that was revoked for a compromised key.
-pub(crate) fn with_revocation_reason(
-    conn: &mut AnyConnection,
-    reason: &str,
-) -> QueryResult<Vec<(String, Vec<u8>)>> {
+pub(crate) fn with_revocation_reason(conn: &mut AnyConnection, reason: &str) -> QueryResult<Vec<(String, Vec<u8>)>> {
     certificates::table
         .filter(certificates::revocation_reason.eq(reason))
         .select((certificates::serial, certificates::tbs))

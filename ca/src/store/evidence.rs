@@ -62,10 +62,7 @@ pub(crate) fn insert(
 }
 
 /// Every proof that an account has, stale ones too, oldest first.
-pub(crate) fn of_account(
-    conn: &mut AnyConnection,
-    account: &AccountId,
-) -> Result<Vec<Evidence>, Error> {
+pub(crate) fn of_account(conn: &mut AnyConnection, account: &AccountId) -> Result<Vec<Evidence>, Error> {
     let rows: Vec<EvidenceRow> = evidence::table
         .filter(evidence::account_id.eq(account.as_ref().to_owned()))
         .select(EvidenceRow::as_select())

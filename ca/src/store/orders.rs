@@ -92,11 +92,7 @@ pub(crate) struct Move<'a> {
 }
 
 /// Compare and set. `false` when the order is no longer in the state `from`: somebody else was faster.
-pub(crate) fn advance(
-    conn: &mut AnyConnection,
-    id: &str,
-    order_move: Move<'_>,
-) -> QueryResult<bool> {
+pub(crate) fn advance(conn: &mut AnyConnection, id: &str, order_move: Move<'_>) -> QueryResult<bool> {
     let changed = diesel::update(
         orders::table
             .filter(orders::id.eq(id))
