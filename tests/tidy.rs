@@ -13,19 +13,33 @@ const ARROWS: [(&str, &str, &[&str]); 8] = [
     ("migrations", "migrations", &[]),
     ("verifier", "verifier", &["policies"]),
     ("ca-api", "ca/api", &["policies"]),
-    ("ca", "ca", &["ca-api", "keys", "migrations", "policies", "smtp", "verifier"]),
-    ("signer-service", "signer-service", &["ca-api", "keys", "migrations", "policies", "smtp", "verifier"]),
+    (
+        "ca",
+        "ca",
+        &["ca-api", "keys", "migrations", "policies", "smtp", "verifier"],
+    ),
+    (
+        "signer-service",
+        "signer-service",
+        &["ca-api", "keys", "migrations", "policies", "smtp", "verifier"],
+    ),
 ];
 
 #[test]
 fn crates_depend_only_along_the_arrows() {
     let ours: BTreeSet<&str> = ARROWS.iter().map(|(name, ..)| *name).collect();
     for (name, folder, allowed) in ARROWS {
-        let manifest: toml::Table =
-            read(&root().join(folder).join("Cargo.toml")).parse().unwrap_or_else(|error| panic!("{folder}/Cargo.toml: {error}"));
+        let manifest: toml::Table = read(&root().join(folder).join("Cargo.toml"))
+            .parse()
+            .unwrap_or_else(|error| panic!("{folder}/Cargo.toml: {error}"));
         assert_eq!(manifest["package"]["name"].as_str(), Some(name), "{folder}/Cargo.toml");
         for table in ["dependencies", "build-dependencies"] {
-            for dependency in manifest.get(table).and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::keys) {
+            for dependency in manifest
+                .get(table)
+                .and_then(toml::Value::as_table)
+                .into_iter()
+                .flat_map(toml::Table::keys)
+            {
                 assert!(
                     !ours.contains(dependency.as_str()) || allowed.contains(&dependency.as_str()),
                     "{folder}/Cargo.toml: `{name}` must not depend on `{dependency}`; the arrows are in README.md"
@@ -52,7 +66,10 @@ fn the_verifier_needs_nothing_that_could_reach_out() {
     let manifest = read(&root().join("verifier/Cargo.toml"));
     let dependencies = manifest.split("[dev-dependencies]").next().unwrap_or_default();
     for refused in ["tokio", "reqwest", "openssl", "aws-lc-rs", "rustls", "rand"] {
-        assert!(!dependencies.contains(refused), "verifier/Cargo.toml: `{refused}` has no place in the verifier");
+        assert!(
+            !dependencies.contains(refused),
+            "verifier/Cargo.toml: `{refused}` has no place in the verifier"
+        );
     }
 }
 
@@ -62,7 +79,10 @@ fn only_the_crate_keys_knows_a_private_key_backend() {
         let manifest = read(&root().join(folder).join("Cargo.toml"));
         let dependencies = manifest.split("[dev-dependencies]").next().unwrap_or_default();
         for backend in ["aws-lc-rs", "openssl", "cryptoki", "rcgen"] {
-            assert!(!dependencies.contains(backend), "{name}: private keys belong to the crate `keys`, not `{backend}` here");
+            assert!(
+                !dependencies.contains(backend),
+                "{name}: private keys belong to the crate `keys`, not `{backend}` here"
+            );
         }
     }
 }
@@ -70,11 +90,20 @@ fn only_the_crate_keys_knows_a_private_key_backend() {
 #[test]
 fn no_test_is_switched_off_and_nothing_is_left_undone() {
     // Put together here so that this file does not find itself.
-    let marks = [["#[ig", "nore"].concat(), ["#[should_", "panic"].concat(), ["todo", "!("].concat(), ["unimpl", "emented!("].concat()];
+    let marks = [
+        ["#[ig", "nore"].concat(),
+        ["#[should_", "panic"].concat(),
+        ["todo", "!("].concat(),
+        ["unimpl", "emented!("].concat(),
+    ];
     for file in rust_files() {
         let text = read(&file);
         for mark in &marks {
-            assert!(!text.contains(mark.as_str()), "{}: {mark} has no place in the tree", file.display());
+            assert!(
+                !text.contains(mark.as_str()),
+                "{}: {mark} has no place in the tree",
+                file.display()
+            );
         }
     }
 }
@@ -82,7 +111,11 @@ fn no_test_is_switched_off_and_nothing_is_left_undone() {
 #[test]
 fn every_source_file_says_what_it_is_for() {
     for file in rust_files() {
-        assert!(read(&file).starts_with("//!"), "{}: a file opens with a //! sentence", file.display());
+        assert!(
+            read(&file).starts_with("//!"),
+            "{}: a file opens with a //! sentence",
+            file.display()
+        );
     }
 }
 
@@ -91,7 +124,10 @@ fn each_invariant_of_the_design_has_a_test_with_its_number() {
     // 10 (queued mail) belongs to the queue of the gateway, which passes mail through and accepts nothing on its own yet.
     let tests: String = rust_files().iter().map(|file| read(file)).collect();
     for number in (1..=13).filter(|number| *number != 10) {
-        assert!(tests.contains(&format!("fn invariant_{number:02}_")), "no test is named invariant_{number:02}_…");
+        assert!(
+            tests.contains(&format!("fn invariant_{number:02}_")),
+            "no test is named invariant_{number:02}_…"
+        );
     }
 }
 
@@ -105,8 +141,17 @@ fn read(path: &Path) -> String {
 
 fn rust_files() -> Vec<PathBuf> {
     let mut files = Vec::new();
-    let mut folders: Vec<PathBuf> =
-        ["src", "tests", "policies", "verifier", "ca", "signer-service", "migrations"].map(|folder| root().join(folder)).into();
+    let mut folders: Vec<PathBuf> = [
+        "src",
+        "tests",
+        "policies",
+        "verifier",
+        "ca",
+        "signer-service",
+        "migrations",
+    ]
+    .map(|folder| root().join(folder))
+    .into();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
             let path = entry.expect("a folder can be listed").path();

@@ -1,0 +1,1 @@
+//! Bad input: one clear sentence, the right exit status, nothing half-made.
