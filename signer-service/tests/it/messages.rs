@@ -1,6 +1,11 @@
 //! Every kind of message that an organization sends, signed with both kinds of key.
 
-use crate::support::{Alice, contents, find, openssl_command_verifies, signed_parts};
+use cms::content_info::ContentInfo;
+use cms::signed_data::SignedData;
+use der::{Decode, Encode};
+use verifier::{Integrity, Material, Policy, Status, TrustStore, Vouches, verify};
+
+use crate::support::{Alice, contents, find, now, openssl_command_verifies, signed_parts};
 
 const HEADER: &str = "From: Alice <alice@example.com>\r\nTo: bob@example.net\r\nSubject: Test\r\nDate: Sun, 22 Nov 2026 10:00:00 +0000\r\nMessage-ID: <1@example.com>\r\n";
 
@@ -274,6 +279,58 @@ fn p_384_names_its_digest() {
     let alice = Alice::with(keys::testing::p384());
     let signed = alice.sign_and_check(format!("{HEADER}\r\nx\r\n").as_bytes());
     assert!(find(&signed, b"micalg=sha-384").is_some());
+}
+
+#[test]
+fn our_own_verifier_finds_nothing_wrong() {
+    for alice in Alice::both() {
+        let signed = alice.sign(format!("{HEADER}\r\nHello\r\n").as_bytes()).unwrap();
+        let trust = TrustStore::new()
+            .add(&alice.authority.root.to_der().unwrap(), Vouches::SignaturesOnly)
+            .unwrap();
+        let verdict = verify(&signed, &trust, &Material::default(), now(), &Policy::default());
+        assert_eq!(verdict.integrity(), Integrity::Intact, "{verdict:?}");
+        assert_eq!(verdict.from(), Some("alice@example.com"));
+        assert_eq!(
+            verdict.signer().map(|signer| signer.address.as_str()),
+            Some("alice@example.com")
+        );
+        assert_eq!(verdict.verified_bytes(), Some(signed_parts(&signed).0.as_slice()));
+        let mut changed = signed;
+        let at = find(&changed, b"Hello").unwrap();
+        changed[at] = b'J';
+        let verdict = verify(&changed, &trust, &Material::default(), now(), &Policy::default());
+        assert_eq!(verdict.status(), Status::Broken, "{verdict:?}");
+    }
+}
+
+#[test]
+fn signed_attributes_are_in_the_order_of_der() {
+    for alice in Alice::both() {
+        let signed = alice.sign(format!("{HEADER}\r\nHello\r\n").as_bytes()).unwrap();
+        let content_info = ContentInfo::from_der(&signed_parts(&signed).1).unwrap();
+        let signed_data: SignedData = content_info.content.decode_as().unwrap();
+        let [signer_info] = signed_data.signer_infos.0.as_slice() else {
+            panic!("one signer")
+        };
+        let attributes = signer_info.signed_attrs.as_ref().unwrap();
+        let encoded: Vec<Vec<u8>> = attributes.iter().map(|attribute| attribute.to_der().unwrap()).collect();
+        assert!(encoded.is_sorted(), "X.690 section 11.6");
+        let mut names: Vec<String> = attributes.iter().map(|attribute| attribute.oid.to_string()).collect();
+        names.sort();
+        let expected = [
+            "1.2.840.113549.1.9.15",
+            "1.2.840.113549.1.9.16.2.11",
+            "1.2.840.113549.1.9.16.2.47",
+            "1.2.840.113549.1.9.3",
+            "1.2.840.113549.1.9.4",
+            "1.2.840.113549.1.9.5",
+        ];
+        assert_eq!(names, expected);
+        assert!(signed_data.encap_content_info.econtent.is_none(), "detached");
+        let certificates = signed_data.certificates.unwrap();
+        assert_eq!(certificates.0.len(), 2, "the root stays at home");
+    }
 }
 
 #[test]
