@@ -347,8 +347,6 @@ enum Problem {
     Http(#[from] reqwest::Error),
     #[error("the mail sink could not be started")]
     Sink(#[from] smtp::server::ServerError),
-    #[error("no free port on 127.0.0.1 could be found")]
-    NoPort { source: io::Error },
     #[error("a mail could not be handed to the gateway")]
     Submission(#[from] smtp::client::ClientError),
     #[error("the root certificate cannot be used as a trust anchor")]

@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -77,13 +77,12 @@ impl Services {
     /// Makes the certificate authority and starts it.
     pub(crate) async fn start_authority(&self) -> Result<Authority, Problem> {
         let folder = self.data.join("ca");
-        // The port stands in every certificate, so it is chosen before the first one is made.
-        let public_port = free_port()?;
         let country = Country::parse("SE").expect("SE is the code of a country");
         let mut options = ca::init::Options::new(&folder, "Quickstart Trust", country);
         options.listen = "127.0.0.1:0".to_owned();
-        options.public_listen = format!("127.0.0.1:{public_port}");
-        options.public_url = format!("http://127.0.0.1:{public_port}");
+        options.public_listen = "127.0.0.1:0".to_owned();
+        // Certificates name the public address of an authority, never an internal one; here nobody follows it.
+        options.public_url = "http://pki.example.com".to_owned();
         options.smtp = Some(self.sink_address.to_string());
         if let Some(database) = &self.database {
             options.database.clone_from(database);
@@ -321,13 +320,4 @@ fn write_secret(path: &Path, secret: &str) -> Result<(), Problem> {
         .open(path)
         .map_err(problem)?;
     file.write_all(secret.as_bytes()).map_err(problem)
-}
-
-/// A port that nobody listens on right now.
-fn free_port() -> Result<u16, Problem> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|source| Problem::NoPort { source })?;
-    Ok(listener
-        .local_addr()
-        .map_err(|source| Problem::NoPort { source })?
-        .port())
 }

@@ -40,21 +40,21 @@ pub struct Opinion {
     pub words: String,
 }
 
-/// `openssl cms -verify` of a whole message file, with the CRLs of every issuer of the path.
+/// `openssl cms -verify` of a whole message file, with the PEM CRLs of every issuer of the path.
 pub fn openssl(message: &Path, root: &Path, crls: &[PathBuf]) -> Opinion {
+    // The command reads CRLs from the file of trusted certificates.
+    let trusted = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    let pems: Vec<Vec<u8>> = std::iter::once(root)
+        .chain(crls.iter().map(PathBuf::as_path))
+        .map(|file| fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display())))
+        .collect();
+    fs::write(trusted.path(), pems.concat()).expect("the file is written");
     let mut command = Command::new("openssl");
-    command
-        .args(["cms", "-verify", "-in"])
-        .arg(message)
-        .arg("-CAfile")
-        .arg(root)
-        .arg("-no-CApath");
+    command.args(["cms", "-verify", "-in"]).arg(message);
+    command.arg("-CAfile").arg(trusted.path()).arg("-no-CApath");
     command.args(["-purpose", "smimesign", "-x509_strict", "-out", "/dev/null"]);
     if !crls.is_empty() {
         command.arg("-crl_check_all");
-        for crl in crls {
-            command.arg("-CRLfile").arg(crl);
-        }
     }
     let output = run(&mut command);
     Opinion {
