@@ -102,6 +102,7 @@ fn verdict(arguments: &Arguments, clock: &dyn Clock) -> Result<Verdict, Unusable
             reason,
         };
         for crl in ders(&read(path, CRL_FILE_LIMIT)?, "X509 CRL").map_err(invalid)? {
+            verifier::check_crl(&crl).map_err(|problem| invalid(problem.detail().to_owned()))?;
             crls.push(crl);
         }
     }
