@@ -70,7 +70,11 @@ pub struct Caller {
 
 impl Caller {
     fn refuse(&self, action: &'static str) -> Error {
-        Error::NotAllowed { role: self.role.to_string(), name: self.name.clone(), action }
+        Error::NotAllowed {
+            role: self.role.to_string(),
+            name: self.name.clone(),
+            action,
+        }
     }
 
     /// The caller as an operator; `action` completes "… may not" when it is none.
@@ -145,7 +149,9 @@ pub fn local_operator() -> Caller {
 /// token (unknown, expired, revoked) is for the log, not for the bearer.
 pub async fn authenticate(app: &App, bearer: &str) -> Result<Caller, Error> {
     let Some(token) = PlainToken::parse(bearer) else {
-        return Err(Error::Unauthenticated { reason: "it is not a token of this authority" });
+        return Err(Error::Unauthenticated {
+            reason: "it is not a token of this authority",
+        });
     };
     let hash = token.hash();
     let found = app
@@ -154,11 +160,15 @@ pub async fn authenticate(app: &App, bearer: &str) -> Result<Caller, Error> {
         .await?;
     let now = app.now().unix();
     match found {
-        None => Err(Error::Unauthenticated { reason: "it is unknown" }),
-        Some((token, _)) if token.revoked_at.is_some() => Err(Error::Unauthenticated { reason: "it was revoked" }),
-        Some((token, _)) if token.expires_at.is_some_and(|end| end <= now) => {
-            Err(Error::Unauthenticated { reason: "it has expired" })
-        }
+        None => Err(Error::Unauthenticated {
+            reason: "it is unknown",
+        }),
+        Some((token, _)) if token.revoked_at.is_some() => Err(Error::Unauthenticated {
+            reason: "it was revoked",
+        }),
+        Some((token, _)) if token.expires_at.is_some_and(|end| end <= now) => Err(Error::Unauthenticated {
+            reason: "it has expired",
+        }),
         Some((_, principal)) => Ok(Caller {
             principal_id: PrincipalId(principal.id),
             account: principal.account_id.map(AccountId),
@@ -186,8 +196,18 @@ pub async fn create_account(
 ) -> Result<Account, Error> {
     let name = input::line("name", name, NAME_LIMIT)?;
     let now = app.now();
-    let row = AccountRow { id: app.new_id("acc"), kind: AsText(kind), name, created_at: now.unix() };
-    let account = Account { id: AccountId(row.id.clone()), name: row.name.clone(), kind, created_at: now };
+    let row = AccountRow {
+        id: app.new_id("acc"),
+        kind: AsText(kind),
+        name,
+        created_at: now.unix(),
+    };
+    let account = Account {
+        id: AccountId(row.id.clone()),
+        name: row.name.clone(),
+        kind,
+        created_at: now,
+    };
     let actor = operator.0.principal_id.to_string();
     app.db
         .write(move |conn| {
@@ -202,7 +222,10 @@ pub async fn create_account(
 /// The account with an identifier that came from outside.
 pub(crate) async fn find_account(app: &App, id: &str) -> Result<Account, Error> {
     let wanted = id.to_owned();
-    let row = app.db.read(move |conn| Ok::<_, Error>(store::accounts::find_account(conn, &wanted)?)).await?;
+    let row = app
+        .db
+        .read(move |conn| Ok::<_, Error>(store::accounts::find_account(conn, &wanted)?))
+        .await?;
     match row {
         Some(row) => Ok(Account {
             id: AccountId(row.id),
@@ -210,13 +233,19 @@ pub(crate) async fn find_account(app: &App, id: &str) -> Result<Account, Error> 
             kind: row.kind.0,
             created_at: Timestamp::from_unix(row.created_at),
         }),
-        None => Err(Error::NotFound { kind: "account", id: id.to_owned() }),
+        None => Err(Error::NotFound {
+            kind: "account",
+            id: id.to_owned(),
+        }),
     }
 }
 
 /// Every account, oldest first.
 pub async fn list_accounts(app: &App, _: Operator<'_>) -> Result<Vec<Account>, Error> {
-    let rows = app.db.read(|conn| Ok::<_, Error>(store::accounts::all_accounts(conn)?)).await?;
+    let rows = app
+        .db
+        .read(|conn| Ok::<_, Error>(store::accounts::all_accounts(conn)?))
+        .await?;
     Ok(rows
         .into_iter()
         .map(|row| Account {
@@ -262,23 +291,37 @@ pub async fn create_principal(
         (Role::Operator | Role::Officer, Some(_)) => {
             return Err(Error::InvalidInput {
                 field: "account",
-                reason: format!("a principal with the role {} belongs to no account: leave it out", new.role),
+                reason: format!(
+                    "a principal with the role {} belongs to no account: leave it out",
+                    new.role
+                ),
             });
         }
         (Role::Subscriber | Role::Gateway, None) => {
             return Err(Error::InvalidInput {
                 field: "account",
-                reason: format!("a principal with the role {} belongs to an account: give its identifier", new.role),
+                reason: format!(
+                    "a principal with the role {} belongs to an account: give its identifier",
+                    new.role
+                ),
             });
         }
     };
     let now = app.now();
     if new.expires_at.is_some_and(|end| end <= now) {
-        return Err(Error::InvalidInput { field: "expires_at", reason: "it is in the past".to_owned() });
+        return Err(Error::InvalidInput {
+            field: "expires_at",
+            reason: "it is in the past".to_owned(),
+        });
     }
     let token = PlainToken::generate(app);
-    let principal =
-        Principal { id: PrincipalId(app.new_id("pri")), account, role: new.role, name, created_at: now };
+    let principal = Principal {
+        id: PrincipalId(app.new_id("pri")),
+        account,
+        role: new.role,
+        name,
+        created_at: now,
+    };
     let principal_row = PrincipalRow {
         id: principal.id.to_string(),
         account_id: principal.account.as_ref().map(AccountId::to_string),
@@ -320,7 +363,10 @@ pub async fn revoke_tokens(app: &App, operator: Operator<'_>, principal: &str) -
     app.db
         .write(move |conn| {
             if store::accounts::find_principal(conn, &principal)?.is_none() {
-                return Err(Error::NotFound { kind: "principal", id: principal.clone() });
+                return Err(Error::NotFound {
+                    kind: "principal",
+                    id: principal.clone(),
+                });
             }
             let revoked = store::accounts::revoke_tokens(conn, &principal, now.unix())?;
             if revoked > 0 {
@@ -339,14 +385,19 @@ impl PlainToken {
     /// 256 random bits in base64url behind a prefix that secret scanners can look for.
     fn generate(app: &App) -> Self {
         let bytes = Zeroizing::new(app.random::<32>());
-        Self(Zeroizing::new(format!("{TOKEN_PREFIX}{}", data_encoding::BASE64URL_NOPAD.encode(bytes.as_slice()))))
+        Self(Zeroizing::new(format!(
+            "{TOKEN_PREFIX}{}",
+            data_encoding::BASE64URL_NOPAD.encode(bytes.as_slice())
+        )))
     }
 
     /// Takes what a caller sent, if it looks like a token at all.
     fn parse(text: &str) -> Option<Self> {
         let random = text.strip_prefix(TOKEN_PREFIX)?;
         let looks_right = random.len() == TOKEN_RANDOM_LENGTH
-            && random.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+            && random
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
         looks_right.then(|| Self(Zeroizing::new(text.to_owned())))
     }
 

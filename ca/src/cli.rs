@@ -236,9 +236,9 @@ impl std::fmt::Display for Failure {
 impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Authority(Error::InvalidInput { .. } | Error::Configuration { .. } | Error::NotInitialized { .. }) => {
-                ExitCode::from(2)
-            }
+            Self::Authority(
+                Error::InvalidInput { .. } | Error::Configuration { .. } | Error::NotInitialized { .. },
+            ) => ExitCode::from(2),
             Self::Authority(_) | Self::Output(_) => ExitCode::FAILURE,
         }
     }
@@ -261,8 +261,15 @@ impl Command {
 }
 
 async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure> {
-    let format = if command.data().json { Format::Json } else { Format::Text };
-    let parts = AppParts { clock, ..AppParts::production() };
+    let format = if command.data().json {
+        Format::Json
+    } else {
+        Format::Text
+    };
+    let parts = AppParts {
+        clock,
+        ..AppParts::production()
+    };
     if let Command::Init(arguments) = command {
         return initialize(arguments, parts, format).await;
     }
@@ -302,9 +309,20 @@ async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure>
             output::accounts(format, &accounts::list_accounts(&app, operator).await?)?;
             Ok(())
         }
-        Command::Token(TokenCommand::Create { role, name, account, expires_in_days, .. }) => {
+        Command::Token(TokenCommand::Create {
+            role,
+            name,
+            account,
+            expires_in_days,
+            ..
+        }) => {
             let expires_at = expires_in_days.map(|days| app.now().plus(Span::days(i64::from(days))));
-            let new = NewPrincipal { name, role, account, expires_at };
+            let new = NewPrincipal {
+                name,
+                role,
+                account,
+                expires_at,
+            };
             let (principal, token) = accounts::create_principal(&app, operator, new).await?;
             match format {
                 Format::Json => output::json(&serde_json::json!({
@@ -315,7 +333,10 @@ async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure>
                 }))?,
                 Format::Text => {
                     // The token alone goes to standard output, so that it can be redirected into a file.
-                    eprintln!("Created {} {} ({}). Its token, shown this once:", principal.role, principal.id, principal.name);
+                    eprintln!(
+                        "Created {} {} ({}). Its token, shown this once:",
+                        principal.role, principal.id, principal.name
+                    );
                     writeln!(io::stdout(), "{}", token.reveal())?;
                 }
             }
@@ -410,7 +431,10 @@ async fn serve(app: Arc<App>, format: Format) -> Result<(), Failure> {
             table.row(["CRLs and certificates".to_owned(), running.public_url().to_owned()]);
             table.print()?;
             if !has_mail {
-                eprintln!("note: without [mail] smtp in {}/ca.toml no challenge can be sent", folder.display());
+                eprintln!(
+                    "note: without [mail] smtp in {}/ca.toml no challenge can be sent",
+                    folder.display()
+                );
             }
             eprintln!("Stop with Ctrl-C.");
         }
@@ -437,7 +461,11 @@ async fn stop_signal() -> io::Result<()> {
 
 async fn list(app: &App, arguments: ListArguments, format: Format) -> Result<(), Failure> {
     let local = accounts::local_operator();
-    let mut filter = CertificateFilter { mailbox: arguments.mailbox, state: arguments.state, cursor: None };
+    let mut filter = CertificateFilter {
+        mailbox: arguments.mailbox,
+        state: arguments.state,
+        cursor: None,
+    };
     let mut found = Vec::new();
     loop {
         let page = on_the_wire::page(app, &local, filter.clone()).await?;
@@ -475,7 +503,12 @@ async fn publish_crls(app: &App, format: Format) -> Result<(), Failure> {
         Format::Text => {
             let mut table = Table::new(&["ISSUER", "NUMBER", "THIS UPDATE", "NEXT UPDATE"]);
             for (issuer, crl) in published {
-                table.row([issuer, crl.number.to_string(), crl.this_update.to_string(), crl.next_update.to_string()]);
+                table.row([
+                    issuer,
+                    crl.number.to_string(),
+                    crl.this_update.to_string(),
+                    crl.next_update.to_string(),
+                ]);
             }
             table.print()?;
         }

@@ -6,7 +6,10 @@ use crate::error::Error;
 pub(crate) fn line(field: &'static str, text: &str, limit: usize) -> Result<String, Error> {
     let text = text.trim();
     if text.is_empty() {
-        return Err(Error::InvalidInput { field, reason: "it is empty".to_owned() });
+        return Err(Error::InvalidInput {
+            field,
+            reason: "it is empty".to_owned(),
+        });
     }
     check(field, text, limit, |_| false)?;
     Ok(text.to_owned())
@@ -21,7 +24,10 @@ pub(crate) fn text(field: &'static str, text: &str, limit: usize) -> Result<Stri
 
 fn check(field: &'static str, text: &str, limit: usize, allowed: impl Fn(char) -> bool) -> Result<(), Error> {
     if text.chars().count() > limit {
-        return Err(Error::InvalidInput { field, reason: format!("it is longer than {limit} characters") });
+        return Err(Error::InvalidInput {
+            field,
+            reason: format!("it is longer than {limit} characters"),
+        });
     }
     let deceives = |character: &char| (character.is_control() || is_format(*character)) && !allowed(*character);
     match text.chars().find(deceives) {
@@ -46,14 +52,26 @@ mod tests {
 
     #[test]
     fn usable_lines_are_trimmed() {
-        assert_eq!(line("name", " Zoë Ångström, 株式会社 ", 40).unwrap(), "Zoë Ångström, 株式会社");
+        assert_eq!(
+            line("name", " Zoë Ångström, 株式会社 ", 40).unwrap(),
+            "Zoë Ångström, 株式会社"
+        );
         assert_eq!(text("note", "two\nlines\n", 40).unwrap(), "two\nlines");
         assert_eq!(text("note", "", 40).unwrap(), "");
     }
 
     #[test]
     fn empty_long_and_invisible_lines_are_refused() {
-        for bad in ["", "   ", "two\nlines", "tab\there", "nul\0", "\u{202E}gnp.exe", "zero\u{200B}width", "\u{2028}"] {
+        for bad in [
+            "",
+            "   ",
+            "two\nlines",
+            "tab\there",
+            "nul\0",
+            "\u{202E}gnp.exe",
+            "zero\u{200B}width",
+            "\u{2028}",
+        ] {
             assert!(line("name", bad, 40).is_err(), "{bad:?}");
         }
         assert!(line("name", &"x".repeat(41), 40).is_err());

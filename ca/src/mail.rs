@@ -26,8 +26,13 @@ pub struct Mailer {
 
 #[derive(Clone)]
 enum Way {
-    Smtp { transport: AsyncSmtpTransport<Tokio1Executor>, server: String },
-    File { folder: PathBuf },
+    Smtp {
+        transport: AsyncSmtpTransport<Tokio1Executor>,
+        server: String,
+    },
+    File {
+        folder: PathBuf,
+    },
     Memory(MemoryOutbox),
     Nowhere,
 }
@@ -47,20 +52,32 @@ impl Mailer {
         let from = sender(&config.from)?;
         let way = match &config.smtp {
             None => Way::Nowhere,
-            Some(server) => Way::Smtp { transport: transport(server)?, server: server.clone() },
+            Some(server) => Way::Smtp {
+                transport: transport(server)?,
+                server: server.clone(),
+            },
         };
         Ok(Self { from, way })
     }
 
     /// Writes each mail as a file `NNNN.eml` into a folder, for trying out.
     pub fn to_folder(from: &str, folder: PathBuf) -> Result<Self, Error> {
-        Ok(Self { from: sender(from)?, way: Way::File { folder } })
+        Ok(Self {
+            from: sender(from)?,
+            way: Way::File { folder },
+        })
     }
 
     /// Keeps mails in memory, for tests and the quickstart.
     pub fn in_memory(from: &str) -> Result<(Self, MemoryOutbox), Error> {
         let outbox = MemoryOutbox::default();
-        Ok((Self { from: sender(from)?, way: Way::Memory(outbox.clone()) }, outbox))
+        Ok((
+            Self {
+                from: sender(from)?,
+                way: Way::Memory(outbox.clone()),
+            },
+            outbox,
+        ))
     }
 
     /// Hands the mail to the next server, which has then taken responsibility for it.
@@ -70,7 +87,10 @@ impl Mailer {
             Way::Nowhere => Err(Error::NoMailServer),
             Way::Smtp { transport, server } => match transport.send(message).await {
                 Ok(_) => Ok(()),
-                Err(source) => Err(Error::MailNotSent { server: server.clone(), source: Box::new(source) }),
+                Err(source) => Err(Error::MailNotSent {
+                    server: server.clone(),
+                    source: Box::new(source),
+                }),
             },
             Way::File { folder } => {
                 let bytes = message.formatted();
@@ -95,16 +115,21 @@ impl Mailer {
     }
 
     fn compose(&self, notice: &Notice) -> Result<Message, Error> {
-        let unusable = |reason: String| Error::MailAddress { address: notice.to.to_string(), reason };
+        let unusable = |reason: String| Error::MailAddress {
+            address: notice.to.to_string(),
+            reason,
+        };
         let domain: &str = notice.to.domain().as_ref();
-        let address =
-            Address::new(notice.to.local_part(), domain).map_err(|error| unusable(error.to_string()))?;
+        let address = Address::new(notice.to.local_part(), domain).map_err(|error| unusable(error.to_string()))?;
         Message::builder()
             .from(self.from.clone())
             .to(Header::new(None, address))
             .subject(&notice.subject)
             .header(AutoSubmitted)
-            .multipart(MultiPart::alternative_plain_html(notice.text.clone(), notice.html.clone()))
+            .multipart(MultiPart::alternative_plain_html(
+                notice.text.clone(),
+                notice.html.clone(),
+            ))
             .map_err(|error| unusable(error.to_string()))
     }
 }
@@ -139,10 +164,11 @@ impl lettre::message::header::Header for AutoSubmitted {
 }
 
 fn sender(from: &str) -> Result<Header, Error> {
-    from.parse().map_err(|error: lettre::address::AddressError| Error::InvalidInput {
-        field: "mail.from",
-        reason: format!("{from:?} is not a sender like \"Example CA <ca@example.com>\": {error}"),
-    })
+    from.parse()
+        .map_err(|error: lettre::address::AddressError| Error::InvalidInput {
+            field: "mail.from",
+            reason: format!("{from:?} is not a sender like \"Example CA <ca@example.com>\": {error}"),
+        })
 }
 
 /// Plain to this machine; to any other one with STARTTLS where it is offered.
@@ -180,10 +206,19 @@ fn write_next_file(folder: &std::path::Path, bytes: &[u8]) -> Result<(), Error> 
                 return std::io::Write::write_all(&mut file, bytes).map_err(failed("write", path));
             }
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(source) => return Err(Error::File { action: "write", path, source }),
+            Err(source) => {
+                return Err(Error::File {
+                    action: "write",
+                    path,
+                    source,
+                });
+            }
         }
     }
-    Err(Error::InvalidInput { field: "mail folder", reason: format!("it holds {MOST_FILES} mails: empty it") })
+    Err(Error::InvalidInput {
+        field: "mail folder",
+        reason: format!("it holds {MOST_FILES} mails: empty it"),
+    })
 }
 
 /// A mail that went to memory.
@@ -296,13 +331,23 @@ mod tests {
         mailer.send(notice).await.unwrap();
         let bytes = String::from_utf8(outbox.mails().remove(0).bytes).unwrap();
         let header = bytes.split_once("\r\n\r\n").unwrap().0;
-        assert!(!header.lines().any(|line| line.to_ascii_lowercase().starts_with("bcc")), "{header}");
+        assert!(
+            !header.lines().any(|line| line.to_ascii_lowercase().starts_with("bcc")),
+            "{header}"
+        );
     }
 
     #[tokio::test]
     async fn without_a_server_mail_is_refused() {
-        let config = config::Mail { smtp: None, from: "ca@example.com".to_owned() };
-        let error = Mailer::from_config(&config).unwrap().send(notice("a@example.org")).await.unwrap_err();
+        let config = config::Mail {
+            smtp: None,
+            from: "ca@example.com".to_owned(),
+        };
+        let error = Mailer::from_config(&config)
+            .unwrap()
+            .send(notice("a@example.org"))
+            .await
+            .unwrap_err();
         assert!(matches!(error, Error::NoMailServer), "{error}");
     }
 
@@ -311,8 +356,15 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let smtp = Some(listener.local_addr().unwrap().to_string());
         drop(listener);
-        let config = config::Mail { smtp, from: "ca@example.com".to_owned() };
-        let error = Mailer::from_config(&config).unwrap().send(notice("a@example.org")).await.unwrap_err();
+        let config = config::Mail {
+            smtp,
+            from: "ca@example.com".to_owned(),
+        };
+        let error = Mailer::from_config(&config)
+            .unwrap()
+            .send(notice("a@example.org"))
+            .await
+            .unwrap_err();
         assert!(matches!(error, Error::MailNotSent { .. }), "{error}");
         assert!(error.is_temporary());
     }
@@ -329,13 +381,37 @@ mod tests {
 
     #[test]
     fn servers_and_senders_that_cannot_work_are_refused() {
-        for smtp in ["mail.example.com", "mail.example.com:", "mail.example.com:99999", ":25", "host:0"] {
-            let config = config::Mail { smtp: Some(smtp.to_owned()), from: "ca@example.com".to_owned() };
-            assert!(matches!(Mailer::from_config(&config), Err(Error::InvalidInput { field: "mail.smtp", .. })), "{smtp}");
+        for smtp in [
+            "mail.example.com",
+            "mail.example.com:",
+            "mail.example.com:99999",
+            ":25",
+            "host:0",
+        ] {
+            let config = config::Mail {
+                smtp: Some(smtp.to_owned()),
+                from: "ca@example.com".to_owned(),
+            };
+            assert!(
+                matches!(
+                    Mailer::from_config(&config),
+                    Err(Error::InvalidInput { field: "mail.smtp", .. })
+                ),
+                "{smtp}"
+            );
         }
         for from in ["", "Example CA", "a@b@c", "ca@example.com\r\nBcc: eve@example.net"] {
-            let config = config::Mail { smtp: None, from: from.to_owned() };
-            assert!(matches!(Mailer::from_config(&config), Err(Error::InvalidInput { field: "mail.from", .. })), "{from}");
+            let config = config::Mail {
+                smtp: None,
+                from: from.to_owned(),
+            };
+            assert!(
+                matches!(
+                    Mailer::from_config(&config),
+                    Err(Error::InvalidInput { field: "mail.from", .. })
+                ),
+                "{from}"
+            );
         }
     }
 
@@ -348,6 +424,9 @@ mod tests {
 
     #[test]
     fn html_is_escaped() {
-        assert_eq!(escape_html("<a href=\"x\">'&"), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;");
+        assert_eq!(
+            escape_html("<a href=\"x\">'&"),
+            "&lt;a href=&quot;x&quot;&gt;&#39;&amp;"
+        );
     }
 }

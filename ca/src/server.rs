@@ -36,13 +36,21 @@ impl Server {
         let _ = app.listening_at.set(api_address);
 
         let unusable = |what, key, address| {
-            move |source| Error::Listen { address, what, key, source }
+            move |source| Error::Listen {
+                address,
+                what,
+                key,
+                source,
+            }
         };
         let tls = RustlsConfig::from_config(identity.server_config());
         let mut api = axum_server::from_tcp_rustls(api, tls).map_err(unusable("the API", "listen", api_address))?;
         limit_header_time(api.http_builder());
-        let mut public = axum_server::from_tcp(public)
-            .map_err(unusable("CRLs and certificates", "public_listen", public_address))?;
+        let mut public = axum_server::from_tcp(public).map_err(unusable(
+            "CRLs and certificates",
+            "public_listen",
+            public_address,
+        ))?;
         limit_header_time(public.http_builder());
 
         let api_handle = Handle::new();
@@ -155,7 +163,12 @@ fn listen(address: SocketAddr, what: &'static str, key: &'static str) -> Result<
         let bound = listener.local_addr()?;
         Ok((listener, bound))
     };
-    open().map_err(|source| Error::Listen { address, what, key, source })
+    open().map_err(|source| Error::Listen {
+        address,
+        what,
+        key,
+        source,
+    })
 }
 
 /// The configured identity, or a self-made one for every name under which this listener can be reached.
@@ -177,7 +190,10 @@ fn tls_identity(app: &App, bound: SocketAddr) -> Result<TlsIdentity, Error> {
 
 /// A client that opens a connection and says nothing, or says it slowly, must not hold it for ever.
 fn limit_header_time(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>) {
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT);
 }
 
 fn log_end(what: &'static str, ended: std::io::Result<()>) {

@@ -49,8 +49,10 @@ impl Subject {
 
     /// The other way round; fails if a text is missing, unknown, or a mailbox that is none.
     pub fn from_fields<K: AsRef<str>>(kind: CaseKind, fields: &BTreeMap<K, String>) -> Result<Self, serde_json::Error> {
-        let fields: BTreeMap<&str, &str> =
-            fields.iter().map(|(name, value)| (name.as_ref(), value.as_str())).collect();
+        let fields: BTreeMap<&str, &str> = fields
+            .iter()
+            .map(|(name, value)| (name.as_ref(), value.as_str()))
+            .collect();
         serde_json::from_value(serde_json::json!({"kind": kind, "subject": fields}))
     }
 

@@ -48,10 +48,23 @@ async fn tokens_that_do_not_count_are_refused() {
 
     let local = local_operator();
     let operator = local.as_operator("test").unwrap();
-    assert_eq!(revoke_tokens(&world.app, operator, caller.principal_id.as_ref()).await.unwrap(), 1);
+    assert_eq!(
+        revoke_tokens(&world.app, operator, caller.principal_id.as_ref())
+            .await
+            .unwrap(),
+        1
+    );
     refused(authenticate(&world.app, &token).await, "revoked");
-    assert_eq!(revoke_tokens(&world.app, operator, caller.principal_id.as_ref()).await.unwrap(), 0);
-    refused(revoke_tokens(&world.app, operator, "pri-nobody").await, "there is no principal");
+    assert_eq!(
+        revoke_tokens(&world.app, operator, caller.principal_id.as_ref())
+            .await
+            .unwrap(),
+        0
+    );
+    refused(
+        revoke_tokens(&world.app, operator, "pri-nobody").await,
+        "there is no principal",
+    );
 }
 
 #[tokio::test]
@@ -71,7 +84,10 @@ async fn a_token_ends_at_its_second() {
     authenticate(&world.app, token.reveal()).await.unwrap();
     world.clock.set(end);
     refused(authenticate(&world.app, token.reveal()).await, "expired");
-    refused(create_principal(&world.app, operator, new(Some(end))).await, "in the past");
+    refused(
+        create_principal(&world.app, operator, new(Some(end))).await,
+        "in the past",
+    );
 }
 
 #[tokio::test]
@@ -79,7 +95,9 @@ async fn principals_and_accounts_fit_together_or_are_refused() {
     let world = world().await;
     let local = local_operator();
     let operator = local.as_operator("test").unwrap();
-    let account = create_account(&world.app, operator, "Example", AccountKind::Organization).await.unwrap();
+    let account = create_account(&world.app, operator, "Example", AccountKind::Organization)
+        .await
+        .unwrap();
     for (role, account, because) in [
         (Role::Officer, Some(account.id.to_string()), "belongs to no account"),
         (Role::Operator, Some(account.id.to_string()), "belongs to no account"),
@@ -87,11 +105,19 @@ async fn principals_and_accounts_fit_together_or_are_refused() {
         (Role::Gateway, None, "belongs to an account"),
         (Role::Gateway, Some("acc-nobody".to_owned()), "there is no account"),
     ] {
-        let new = NewPrincipal { name: "P".to_owned(), role, account, expires_at: None };
+        let new = NewPrincipal {
+            name: "P".to_owned(),
+            role,
+            account,
+            expires_at: None,
+        };
         refused(create_principal(&world.app, operator, new).await, because);
     }
     for name in ["", " ", "two\nlines", "\u{202E}evil", &"x".repeat(201)] {
-        refused(create_account(&world.app, operator, name, AccountKind::Individual).await, "name is not usable");
+        refused(
+            create_account(&world.app, operator, name, AccountKind::Individual).await,
+            "name is not usable",
+        );
     }
 }
 
@@ -102,10 +128,17 @@ async fn roles_do_not_imply_each_other() {
         let caller = world.principal("P", role).await;
         assert_eq!(caller.as_operator("x").is_ok(), role == Role::Operator, "{role}");
         assert_eq!(caller.as_officer("x").is_ok(), role == Role::Officer, "{role}");
-        assert_eq!(caller.as_member("x").is_ok(), matches!(role, Role::Subscriber | Role::Gateway), "{role}");
+        assert_eq!(
+            caller.as_member("x").is_ok(),
+            matches!(role, Role::Subscriber | Role::Gateway),
+            "{role}"
+        );
     }
     let caller = world.principal("P", Role::Officer).await;
-    refused(caller.as_operator("create accounts"), "officer \"P\" may not create accounts");
+    refused(
+        caller.as_operator("create accounts"),
+        "officer \"P\" may not create accounts",
+    );
 }
 
 #[test]

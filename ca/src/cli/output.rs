@@ -100,7 +100,13 @@ impl Table {
     /// A table with these headings, or without any.
     pub(super) fn new(headings: &[&str]) -> Self {
         let headings: Vec<String> = headings.iter().map(|&heading| heading.to_owned()).collect();
-        Self { rows: if headings.is_empty() { Vec::new() } else { vec![headings] } }
+        Self {
+            rows: if headings.is_empty() {
+                Vec::new()
+            } else {
+                vec![headings]
+            },
+        }
     }
 
     pub(super) fn row<const COLUMNS: usize>(&mut self, cells: [String; COLUMNS]) {
@@ -116,7 +122,12 @@ impl std::fmt::Display for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
-            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+            self.rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         for row in &self.rows {

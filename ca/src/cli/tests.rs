@@ -19,7 +19,10 @@ fn clock() -> Arc<dyn Clock> {
 /// Runs a command line and returns its exit status.
 fn status(folder: &Path, words: &[&str]) -> ExitCode {
     let folder = folder.to_str().unwrap();
-    let line = ["sealwright-ca"].into_iter().chain(words.iter().copied()).chain(["--data", folder]);
+    let line = ["sealwright-ca"]
+        .into_iter()
+        .chain(words.iter().copied())
+        .chain(["--data", folder]);
     run(Program::try_parse_from(line).unwrap().command, clock())
 }
 
@@ -38,7 +41,16 @@ fn a_folder_becomes_an_authority_once() {
         &["list", "--json", "--state", "valid"],
         &["account", "create", "--name", "Example"],
         &["account", "list", "--json"],
-        &["token", "create", "--role", "officer", "--name", "Olga", "--expires-in-days", "30"],
+        &[
+            "token",
+            "create",
+            "--role",
+            "officer",
+            "--name",
+            "Olga",
+            "--expires-in-days",
+            "30",
+        ],
         &["audit", "verify"],
         &["crl"],
     ] {
@@ -48,8 +60,23 @@ fn a_folder_becomes_an_authority_once() {
         (&["show", "4f1c"] as &[&str], ExitCode::FAILURE),
         (&["revoke", "4f1c", "--reason", "superseded"], ExitCode::FAILURE),
         (&["token", "revoke", "pri-nobody"], ExitCode::FAILURE),
-        (&["token", "create", "--role", "gateway", "--name", "relay"], ExitCode::from(2)),
-        (&["token", "create", "--role", "gateway", "--name", "relay", "--account", "acc-nobody"], ExitCode::FAILURE),
+        (
+            &["token", "create", "--role", "gateway", "--name", "relay"],
+            ExitCode::from(2),
+        ),
+        (
+            &[
+                "token",
+                "create",
+                "--role",
+                "gateway",
+                "--name",
+                "relay",
+                "--account",
+                "acc-nobody",
+            ],
+            ExitCode::FAILURE,
+        ),
         (&["account", "create", "--name", " "], ExitCode::from(2)),
     ] {
         assert!(same(status(&folder, words), code), "{words:?}");
@@ -59,7 +86,12 @@ fn a_folder_becomes_an_authority_once() {
 #[test]
 fn without_an_authority_every_command_says_so() {
     let temporary = tempfile::tempdir().unwrap();
-    for words in [&["list"] as &[&str], &["serve"], &["audit", "verify"], &["crl", "--json"]] {
+    for words in [
+        &["list"] as &[&str],
+        &["serve"],
+        &["audit", "verify"],
+        &["crl", "--json"],
+    ] {
         assert!(same(status(temporary.path(), words), ExitCode::from(2)), "{words:?}");
     }
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
@@ -83,10 +115,25 @@ fn usage_that_makes_no_sense_is_refused_before_anything_happens() {
         &["list", "--data", "x", "--mailbox", "nobody"],
         &["list", "--data", "x", "--state", "gone"],
         &["token", "create", "--data", "x", "--role", "root", "--name", "n"],
-        &["token", "create", "--data", "x", "--role", "officer", "--name", "n", "--expires-in-days", "0"],
+        &[
+            "token",
+            "create",
+            "--data",
+            "x",
+            "--role",
+            "officer",
+            "--name",
+            "n",
+            "--expires-in-days",
+            "0",
+        ],
     ] {
         let line = ["sealwright-ca"].iter().chain(line);
-        assert!(Program::try_parse_from(line.clone()).is_err(), "{:?}", line.collect::<Vec<_>>());
+        assert!(
+            Program::try_parse_from(line.clone()).is_err(),
+            "{:?}",
+            line.collect::<Vec<_>>()
+        );
     }
 }
 
@@ -95,7 +142,11 @@ fn the_commands_are_well_formed_and_show_examples() {
     Program::command().debug_assert();
     for name in ["init", "serve", "list", "revoke"] {
         let mut program = Program::command();
-        let help = program.find_subcommand_mut(name).unwrap().render_long_help().to_string();
+        let help = program
+            .find_subcommand_mut(name)
+            .unwrap()
+            .render_long_help()
+            .to_string();
         assert!(help.contains(&format!("sealwright ca {name} --data ca")), "{help}");
     }
 }

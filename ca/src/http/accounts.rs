@@ -35,10 +35,21 @@ pub(super) async fn create_principal(
     JsonBody(new): JsonBody<ca_api::NewPrincipal>,
 ) -> Result<(StatusCode, Json<ca_api::IssuedToken>), HttpProblem> {
     let operator = caller.as_operator("create principals")?;
-    let new = NewPrincipal { name: new.name, role: new.role, account: new.account, expires_at: new.expires_at };
+    let new = NewPrincipal {
+        name: new.name,
+        role: new.role,
+        account: new.account,
+        expires_at: new.expires_at,
+    };
     let (principal, token) = accounts::create_principal(&app, operator, new).await?;
     let principal = principal_on_the_wire(principal);
-    Ok((StatusCode::CREATED, Json(ca_api::IssuedToken { principal, token: token.reveal().to_owned() })))
+    Ok((
+        StatusCode::CREATED,
+        Json(ca_api::IssuedToken {
+            principal,
+            token: token.reveal().to_owned(),
+        }),
+    ))
 }
 
 pub(super) async fn revoke_tokens(

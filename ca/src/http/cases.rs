@@ -39,7 +39,10 @@ pub(super) async fn list_cases(
     QueryOf(query): QueryOf<Cursor>,
 ) -> Result<Json<CaseList>, HttpProblem> {
     let found = case::list(&app, &caller, query.cursor).await?;
-    let next_cursor = found.last().filter(|_| found.len() == case::PAGE_LENGTH).map(|last| last.id.clone());
+    let next_cursor = found
+        .last()
+        .filter(|_| found.len() == case::PAGE_LENGTH)
+        .map(|last| last.id.clone());
     let cases = found
         .into_iter()
         .map(|summary| CaseSummary {
@@ -92,13 +95,16 @@ pub(super) async fn read_document(
 ) -> Result<impl IntoResponse, HttpProblem> {
     let officer = caller.as_officer("read documents")?;
     let (document, content) = case::read_document(&app, officer, &id, &document).await?;
-    let media_type = HeaderValue::from_str(&document.media_type)
-        .unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    let media_type =
+        HeaderValue::from_str(&document.media_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
     // Handed in by applicants: a browser saves it and runs nothing in it.
     let headers: [(HeaderName, HeaderValue); 3] = [
         (header::CONTENT_TYPE, media_type),
         (header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment")),
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox")),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static("default-src 'none'; sandbox"),
+        ),
     ];
     Ok((headers, content.to_vec()))
 }

@@ -42,31 +42,50 @@ pub(super) async fn revoke_certificate(
     let reason: Reason = revocation
         .reason
         .parse()
-        .map_err(|error: revocation::UnknownReason| Error::InvalidInput { field: "reason", reason: error.to_string() })?;
+        .map_err(|error: revocation::UnknownReason| Error::InvalidInput {
+            field: "reason",
+            reason: error.to_string(),
+        })?;
     let certificate = revocation::revoke(&app, &caller, &serial, reason).await?;
     Ok(Json(with_chain(&app, certificate)?))
 }
 
 /// One page of certificates, for this resource and for the command line.
 pub(crate) async fn page(app: &App, caller: &Caller, filter: CertificateFilter) -> Result<CertificatePage, Error> {
-    let query = certificates::Query { mailbox: filter.mailbox, state: None, after: filter.cursor, limit: PAGE };
+    let query = certificates::Query {
+        mailbox: filter.mailbox,
+        state: None,
+        after: filter.cursor,
+        limit: PAGE,
+    };
     let found = certificates::list(app, caller, query).await?;
     let is_last = found.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
-    let next_cursor = found.last().filter(|_| !is_last).map(|certificate| certificate.id.clone());
+    let next_cursor = found
+        .last()
+        .filter(|_| !is_last)
+        .map(|certificate| certificate.id.clone());
     let now = app.now();
     let certificates = found
         .into_iter()
         .map(|certificate| on_the_wire(certificate, now))
         // Whether a certificate has expired depends on now, so the state is filtered here: a page may be short.
-        .filter(|certificate| !matches!((certificate, filter.state), (Ok(found), Some(wanted)) if found.state != wanted))
+        .filter(
+            |certificate| !matches!((certificate, filter.state), (Ok(found), Some(wanted)) if found.state != wanted),
+        )
         .collect::<Result<_, _>>()?;
-    Ok(CertificatePage { certificates, next_cursor })
+    Ok(CertificatePage {
+        certificates,
+        next_cursor,
+    })
 }
 
 /// A certificate with its PEM.
 pub(crate) fn with_chain(app: &App, certificate: Certificate) -> Result<ca_api::Certificate, Error> {
     let chain_pem = certificate.der.as_deref().map(|der| certificates::chain_pem(app, der));
-    Ok(ca_api::Certificate { chain_pem, ..on_the_wire(certificate, app.now())? })
+    Ok(ca_api::Certificate {
+        chain_pem,
+        ..on_the_wire(certificate, app.now())?
+    })
 }
 
 fn on_the_wire(certificate: Certificate, now: Timestamp) -> Result<ca_api::Certificate, Error> {

@@ -31,7 +31,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for JsonBody<T> {
         let RawBody(body) = RawBody::from_request(request, app).await?;
         match serde_json::from_slice(&body) {
             Ok(value) => Ok(Self(value)),
-            Err(error) => Err(HttpProblem::malformed(format!("the JSON body is not what belongs here: {error}"))),
+            Err(error) => Err(HttpProblem::malformed(format!(
+                "the JSON body is not what belongs here: {error}"
+            ))),
         }
     }
 }
@@ -62,7 +64,10 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<App>> for QueryOf<T> {
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, HttpProblem> {
         match Query::try_from_uri(&parts.uri) {
             Ok(Query(value)) => Ok(Self(value)),
-            Err(error) => Err(HttpProblem::malformed(format!("the query is not what belongs here: {}", error.body_text()))),
+            Err(error) => Err(HttpProblem::malformed(format!(
+                "the query is not what belongs here: {}",
+                error.body_text()
+            ))),
         }
     }
 }

@@ -19,11 +19,17 @@ pub(super) async fn show_mailbox(
     Path(mailbox): Path<String>,
 ) -> Result<Json<ca_api::MailboxStanding>, HttpProblem> {
     let member = caller.as_member("see the evidence of an account")?;
-    let mailbox = Mailbox::parse(&mailbox)
-        .map_err(|error| Error::InvalidInput { field: "mailbox", reason: error.to_string() })?;
+    let mailbox = Mailbox::parse(&mailbox).map_err(|error| Error::InvalidInput {
+        field: "mailbox",
+        reason: error.to_string(),
+    })?;
     let (best_tier, evidence) = standing::of_mailbox(&app, member, &mailbox).await?;
     let evidence = evidence.iter().map(on_the_wire).collect();
-    Ok(Json(ca_api::MailboxStanding { mailbox, best_tier, evidence }))
+    Ok(Json(ca_api::MailboxStanding {
+        mailbox,
+        best_tier,
+        evidence,
+    }))
 }
 
 fn on_the_wire(evidence: &Evidence) -> ca_api::EvidenceSummary {

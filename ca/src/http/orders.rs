@@ -27,7 +27,7 @@ pub(super) async fn place_order(
         },
         generation: new.generation,
         certificate_request: new.certificate_request,
-        idempotency_key: idempotency_key(&headers)?,
+        idempotency_key: idempotency_key(&headers).map_err(HttpProblem::malformed)?,
     };
     let order = orders::place(&app, &caller, order).await?;
     Ok((StatusCode::CREATED, Json(on_the_wire(order))))
@@ -41,15 +41,15 @@ pub(super) async fn show_order(
     Ok(Json(on_the_wire(orders::find(&app, &caller, &id).await?)))
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, HttpProblem> {
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, &'static str> {
     let mut values = headers.get_all("Idempotency-Key").iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some(value), None) => match value.to_str() {
             Ok(key) => Ok(Some(key.to_owned())),
-            Err(_) => Err(HttpProblem::malformed("the Idempotency-Key is not visible ASCII")),
+            Err(_) => Err("the Idempotency-Key is not visible ASCII"),
         },
-        (Some(_), Some(_)) => Err(HttpProblem::malformed("there is more than one Idempotency-Key")),
+        (Some(_), Some(_)) => Err("there is more than one Idempotency-Key"),
     }
 }
 

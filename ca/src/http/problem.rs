@@ -24,12 +24,25 @@ pub struct HttpProblem {
 impl HttpProblem {
     fn new(status: StatusCode, name: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self { status, name, title, cause: detail.clone(), detail, section: None, lint: None }
+        Self {
+            status,
+            name,
+            title,
+            cause: detail.clone(),
+            detail,
+            section: None,
+            lint: None,
+        }
     }
 
     /// The request is not one that can be understood.
     pub(super) fn malformed(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed-request", "The request cannot be understood", detail)
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "malformed-request",
+            "The request cannot be understood",
+            detail,
+        )
     }
 
     pub(super) fn media_type(expected: &str) -> Self {
@@ -51,7 +64,12 @@ impl HttpProblem {
     }
 
     pub(super) fn busy(detail: &'static str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Try again", format!("{detail}: try again in a moment"))
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "Try again",
+            format!("{detail}: try again in a moment"),
+        )
     }
 
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
@@ -85,26 +103,36 @@ impl From<Error> for HttpProblem {
                 "the token is missing or not valid: send `Authorization: Bearer …` with a token of this authority",
             ),
             Error::NotAllowed { .. } => problem(StatusCode::FORBIDDEN, "not-allowed", "The role does not allow it"),
-            Error::OwnCase { .. } | Error::DecidedAlready { .. } => {
-                problem(StatusCode::FORBIDDEN, "separation-of-duties", "Another officer has to do this")
-                    .in_section("5.2.4")
-            }
+            Error::OwnCase { .. } | Error::DecidedAlready { .. } => problem(
+                StatusCode::FORBIDDEN,
+                "separation-of-duties",
+                "Another officer has to do this",
+            )
+            .in_section("5.2.4"),
             Error::NotFound { .. } => problem(StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
-            Error::InvalidInput { .. } | Error::MailAddress { .. } => {
-                problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid-input", "A value is not usable")
-            }
-            Error::CertificateRequest { .. } => {
-                problem(StatusCode::UNPROCESSABLE_ENTITY, "certificate-request", "The certificate request is not usable")
-                    .in_section("3.2.1")
-            }
-            Error::KeyNotAllowed { .. } => {
-                problem(StatusCode::UNPROCESSABLE_ENTITY, "key-not-allowed", "The key is of a kind that is not certified")
-                    .in_section("6.1.5")
-            }
-            Error::KeyCompromised { .. } => {
-                problem(StatusCode::UNPROCESSABLE_ENTITY, "key-compromised", "The key is known as compromised")
-                    .in_section("6.1.1.3")
-            }
+            Error::InvalidInput { .. } | Error::MailAddress { .. } => problem(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid-input",
+                "A value is not usable",
+            ),
+            Error::CertificateRequest { .. } => problem(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "certificate-request",
+                "The certificate request is not usable",
+            )
+            .in_section("3.2.1"),
+            Error::KeyNotAllowed { .. } => problem(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "key-not-allowed",
+                "The key is of a kind that is not certified",
+            )
+            .in_section("6.1.5"),
+            Error::KeyCompromised { .. } => problem(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "key-compromised",
+                "The key is known as compromised",
+            )
+            .in_section("6.1.1.3"),
             Error::Evidence(cause) => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "evidence",
@@ -112,9 +140,11 @@ impl From<Error> for HttpProblem {
                 cause.to_string(),
             )
             .in_section("3.2"),
-            Error::IdempotencyKeyReused { .. } => {
-                problem(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key", "The idempotency key is taken")
-            }
+            Error::IdempotencyKeyReused { .. } => problem(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency-key",
+                "The idempotency key is taken",
+            ),
             Error::TooMany { .. } => problem(StatusCode::TOO_MANY_REQUESTS, "too-many", "There are too many"),
             Error::NothingToApprove { .. } => {
                 problem(StatusCode::CONFLICT, "no-evidence", "There is no evidence yet").in_section("3.2")
@@ -128,8 +158,11 @@ impl From<Error> for HttpProblem {
             )
             .in_section(refusal.section()),
             Error::LintRefused { findings } => {
-                let mut problem =
-                    problem(StatusCode::CONFLICT, "lint-refused", "The certificate would break a rule");
+                let mut problem = problem(
+                    StatusCode::CONFLICT,
+                    "lint-refused",
+                    "The certificate would break a rule",
+                );
                 if let Some(finding) = findings.first() {
                     problem.section = Some(finding.section.to_owned());
                     problem.lint = Some(finding.lint.to_owned());
@@ -172,11 +205,19 @@ impl IntoResponse for HttpProblem {
         let mut response = self.status.into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             // RFC 6750 section 3.
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if self.status == StatusCode::SERVICE_UNAVAILABLE || self.status == StatusCode::TOO_MANY_REQUESTS {
-            let seconds = if self.status == StatusCode::TOO_MANY_REQUESTS { "3600" } else { "5" };
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+            let seconds = if self.status == StatusCode::TOO_MANY_REQUESTS {
+                "3600"
+            } else {
+                "5"
+            };
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
         }
         let problem = Problem {
             kind: format!("{}{}", Problem::PREFIX, self.name),
@@ -187,7 +228,10 @@ impl IntoResponse for HttpProblem {
             lint: self.lint,
             request_id: None,
         };
-        response.extensions_mut().insert(Explained { problem, cause: self.cause });
+        response.extensions_mut().insert(Explained {
+            problem,
+            cause: self.cause,
+        });
         response
     }
 }
@@ -209,7 +253,9 @@ impl Explained {
                 response.headers_mut().insert(name, value.clone());
             }
         }
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(Problem::MEDIA_TYPE));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(Problem::MEDIA_TYPE));
         response
     }
 }

@@ -29,10 +29,15 @@ pub(super) async fn certificate(
     Path(file): Path<String>,
 ) -> Result<impl IntoResponse, HttpProblem> {
     if file == "root.pem" {
-        return Ok(cacheable("application/x-pem-file", app.issuers().root().certificate_pem().into_bytes()));
+        return Ok(cacheable(
+            "application/x-pem-file",
+            app.issuers().root().certificate_pem().into_bytes(),
+        ));
     }
     let Some(issuer) = file.strip_suffix(".cer") else {
-        return Err(HttpProblem::not_found("certificates are at /ca/{issuer}.cer and /ca/root.pem"));
+        return Err(HttpProblem::not_found(
+            "certificates are at /ca/{issuer}.cer and /ca/root.pem",
+        ));
     };
     let issuer = app.issuers().find(issuer)?;
     Ok(cacheable("application/pkix-cert", issuer.certificate_der().to_vec()))
@@ -49,5 +54,11 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Result<impl IntoRespo
 
 /// A minute: short enough for a revocation to spread, long enough for a crowd of clients.
 fn cacheable(media_type: &'static str, body: Vec<u8>) -> ([(HeaderName, &'static str); 2], Vec<u8>) {
-    ([(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "public, max-age=60")], body)
+    (
+        [
+            (header::CONTENT_TYPE, media_type),
+            (header::CACHE_CONTROL, "public, max-age=60"),
+        ],
+        body,
+    )
 }

@@ -29,7 +29,11 @@ pub(super) async fn handle(State(limits): State<Limits>, request: Request, next:
     let id = next_id();
     let method = request.method().clone();
     // The pattern, never the path: a path may hold an address or the link of a challenge.
-    let path = request.extensions().get::<MatchedPath>().map_or("(none)", MatchedPath::as_str).to_owned();
+    let path = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("(none)", MatchedPath::as_str)
+        .to_owned();
 
     let mut response = match limits.0.try_acquire() {
         Ok(_permit) => match tokio::time::timeout(TIMEOUT, next.run(request)).await {
@@ -68,14 +72,21 @@ fn next_id() -> String {
     static PROCESS: OnceLock<u32> = OnceLock::new();
     static NEXT: AtomicU64 = AtomicU64::new(1);
     // The low half of a 64-bit hash.
-    let process = PROCESS.get_or_init(|| (RandomState::new().hash_one(0_u8) & 0xffff_ffff).try_into().unwrap_or(0));
+    let process = PROCESS.get_or_init(|| {
+        (RandomState::new().hash_one(0_u8) & 0xffff_ffff)
+            .try_into()
+            .unwrap_or(0)
+    });
     format!("{process:08x}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Nothing here is meant to be framed, sniffed, kept by a proxy, or told to another site; pages say for themselves what
 /// they may load.
 const HEADERS: [(HeaderName, &str); 6] = [
-    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+    ),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::REFERRER_POLICY, "no-referrer"),

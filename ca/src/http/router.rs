@@ -8,16 +8,17 @@ use axum::middleware;
 use axum::routing::{get, post};
 
 use crate::app::App;
-use crate::http::{
-    accounts, cases, certificates, challenges, confirm, mailboxes, orders, problem, public, request,
-};
+use crate::http::{accounts, cases, certificates, challenges, confirm, mailboxes, orders, problem, public, request};
 use crate::validation::case::LARGEST_DOCUMENT;
 
 /// What the API listener serves, over TLS.
 pub fn api(app: Arc<App>) -> Router {
     let routes = Router::new()
         // Operators
-        .route("/v1/accounts", get(accounts::list_accounts).post(accounts::create_account))
+        .route(
+            "/v1/accounts",
+            get(accounts::list_accounts).post(accounts::create_account),
+        )
         .route("/v1/principals", post(accounts::create_principal))
         .route("/v1/principals/{id}/revocation", post(accounts::revoke_tokens))
         // Everybody with a token
@@ -30,7 +31,10 @@ pub fn api(app: Arc<App>) -> Router {
         .route("/v1/orders/{id}", get(orders::show_order))
         .route("/v1/certificates", get(certificates::list_certificates))
         .route("/v1/certificates/{serial}", get(certificates::show_certificate))
-        .route("/v1/certificates/{serial}/revocation", post(certificates::revoke_certificate))
+        .route(
+            "/v1/certificates/{serial}/revocation",
+            post(certificates::revoke_certificate),
+        )
         .route("/v1/cases", get(cases::list_cases).post(cases::open_case))
         .route("/v1/cases/{id}", get(cases::show_case))
         .route(

@@ -24,7 +24,13 @@ async fn the_client_reaches_the_api_over_tls() {
     let running = Server::start(Arc::clone(&world.app)).await.unwrap();
     let operator = client(&running, &operator);
     let kind = accounts::AccountKind::Organization;
-    let account = operator.create_account(&NewAccount { name: "Example".to_owned(), kind }).await.unwrap();
+    let account = operator
+        .create_account(&NewAccount {
+            name: "Example".to_owned(),
+            kind,
+        })
+        .await
+        .unwrap();
     let principal = NewPrincipal {
         name: "Alice".to_owned(),
         role: Role::Subscriber,
@@ -37,13 +43,26 @@ async fn the_client_reaches_the_api_over_tls() {
 
     let challenge = NewChallenge::Mailbox("alice@example.com".parse().unwrap());
     let sent = alice.create_challenge(&challenge).await.unwrap();
-    assert_eq!(alice.challenge(&sent.id).await.unwrap().state, ca_api::ChallengeState::Sent);
+    assert_eq!(
+        alice.challenge(&sent.id).await.unwrap().state,
+        ca_api::ChallengeState::Sent
+    );
     let mail = world.outbox.newest_to("alice@example.com").unwrap();
-    assert!(mail.text.contains(&format!("{}/confirm/", running.api_url())), "{}", mail.text);
+    assert!(
+        mail.text.contains(&format!("{}/confirm/", running.api_url())),
+        "{}",
+        mail.text
+    );
     let standing = alice.mailbox(&"alice@example.com".parse().unwrap()).await.unwrap();
     assert_eq!(standing.best_tier, None);
 
-    let refused = alice.create_account(&NewAccount { name: "Mine".to_owned(), kind }).await.unwrap_err();
+    let refused = alice
+        .create_account(&NewAccount {
+            name: "Mine".to_owned(),
+            kind,
+        })
+        .await
+        .unwrap_err();
     assert_eq!(refused.problem().unwrap().name(), "not-allowed");
     assert!(!refused.is_temporary());
     let missing = alice.order("ord-nothing").await.unwrap_err();
@@ -58,7 +77,10 @@ async fn another_trust_root_or_token_is_refused() {
     let running = Server::start(Arc::clone(&world.app)).await.unwrap();
     let other = TlsIdentity::self_made(&["127.0.0.1".to_owned()], 0, 4_000_000_000).unwrap();
     let stranger = Client::new(running.api_url(), other.certificate_pem().as_bytes(), &token).unwrap();
-    assert!(matches!(stranger.whoami().await.unwrap_err(), ClientError::Unreachable { .. }));
+    assert!(matches!(
+        stranger.whoami().await.unwrap_err(),
+        ClientError::Unreachable { .. }
+    ));
     let wrong = client(&running, "sealwright_wrong").whoami().await.unwrap_err();
     assert_eq!(wrong.problem().unwrap().name(), "unauthenticated");
     running.shutdown().await;
@@ -79,7 +101,10 @@ async fn an_address_in_use_is_named_with_the_key_to_change() {
         let error = Server::start(Arc::clone(&world.app)).await.unwrap_err();
         assert!(matches!(error, Error::Listen { .. }), "{error}");
         let text = error.to_string();
-        assert!(text.contains(&address.to_string()) && text.contains(&format!("`{key}`")), "{text}");
+        assert!(
+            text.contains(&address.to_string()) && text.contains(&format!("`{key}`")),
+            "{text}"
+        );
     }
 }
 

@@ -42,7 +42,11 @@ pub(crate) fn insert_account(conn: &mut AnyConnection, row: &AccountRow) -> Quer
 }
 
 pub(crate) fn find_account(conn: &mut AnyConnection, id: &str) -> QueryResult<Option<AccountRow>> {
-    accounts::table.filter(accounts::id.eq(id)).select(AccountRow::as_select()).first(conn).optional()
+    accounts::table
+        .filter(accounts::id.eq(id))
+        .select(AccountRow::as_select())
+        .first(conn)
+        .optional()
 }
 
 pub(crate) fn all_accounts(conn: &mut AnyConnection) -> QueryResult<Vec<AccountRow>> {
@@ -58,7 +62,11 @@ pub(crate) fn insert_principal(conn: &mut AnyConnection, row: &PrincipalRow) -> 
 }
 
 pub(crate) fn find_principal(conn: &mut AnyConnection, id: &str) -> QueryResult<Option<PrincipalRow>> {
-    principals::table.filter(principals::id.eq(id)).select(PrincipalRow::as_select()).first(conn).optional()
+    principals::table
+        .filter(principals::id.eq(id))
+        .select(PrincipalRow::as_select())
+        .first(conn)
+        .optional()
 }
 
 pub(crate) fn insert_token(conn: &mut AnyConnection, row: &TokenRow) -> QueryResult<()> {
@@ -82,7 +90,9 @@ pub(crate) fn find_by_token_hash(
 /// Revokes what is not revoked yet and returns how many tokens that were.
 pub(crate) fn revoke_tokens(conn: &mut AnyConnection, principal_id: &str, now: i64) -> QueryResult<usize> {
     diesel::update(
-        api_tokens::table.filter(api_tokens::principal_id.eq(principal_id)).filter(api_tokens::revoked_at.is_null()),
+        api_tokens::table
+            .filter(api_tokens::principal_id.eq(principal_id))
+            .filter(api_tokens::revoked_at.is_null()),
     )
     .set(api_tokens::revoked_at.eq(now))
     .execute(conn)

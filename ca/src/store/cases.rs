@@ -77,7 +77,11 @@ pub(crate) fn insert(conn: &mut AnyConnection, row: &CaseRow) -> QueryResult<()>
 }
 
 pub(crate) fn find(conn: &mut AnyConnection, id: &str) -> QueryResult<Option<CaseRow>> {
-    cases::table.filter(cases::id.eq(id)).select(CaseRow::as_select()).first(conn).optional()
+    cases::table
+        .filter(cases::id.eq(id))
+        .select(CaseRow::as_select())
+        .first(conn)
+        .optional()
 }
 
 pub(crate) fn count_open(conn: &mut AnyConnection, account_id: &str) -> QueryResult<i64> {
@@ -95,7 +99,11 @@ pub(crate) fn page(
     after: Option<&str>,
     limit: i64,
 ) -> QueryResult<Vec<CaseRow>> {
-    let mut query = cases::table.select(CaseRow::as_select()).order(cases::id.asc()).limit(limit).into_boxed();
+    let mut query = cases::table
+        .select(CaseRow::as_select())
+        .order(cases::id.asc())
+        .limit(limit)
+        .into_boxed();
     if let Some(account_id) = account_id {
         query = query.filter(cases::account_id.eq(account_id.to_owned()));
     }
@@ -108,7 +116,9 @@ pub(crate) fn page(
 /// From `open` to another state; false when it was not open any more.
 pub(crate) fn close(conn: &mut AnyConnection, id: &str, state: CaseState, now: i64) -> QueryResult<bool> {
     let changed = diesel::update(
-        cases::table.filter(cases::id.eq(id)).filter(cases::state.eq(AsText(CaseState::Open))),
+        cases::table
+            .filter(cases::id.eq(id))
+            .filter(cases::state.eq(AsText(CaseState::Open))),
     )
     .set((cases::state.eq(AsText(state)), cases::updated_at.eq(now)))
     .execute(conn)?;

@@ -48,12 +48,7 @@ pub(crate) fn find_by_link_hash(conn: &mut AnyConnection, link_hash: &[u8]) -> Q
 }
 
 /// How many challenges of an account were mailed to an address after an instant.
-pub(crate) fn count_sent_to(
-    conn: &mut AnyConnection,
-    account_id: &str,
-    sent_to: &str,
-    after: i64,
-) -> QueryResult<i64> {
+pub(crate) fn count_sent_to(conn: &mut AnyConnection, account_id: &str, sent_to: &str, after: i64) -> QueryResult<i64> {
     challenges::table
         .filter(challenges::account_id.eq(account_id))
         .filter(challenges::sent_to.eq(sent_to))
@@ -92,7 +87,9 @@ pub(crate) fn replace_open(
 /// From `sent` to another state; false when it was not `sent` any more.
 pub(crate) fn finish(conn: &mut AnyConnection, id: &str, state: ChallengeState) -> QueryResult<bool> {
     let changed = diesel::update(
-        challenges::table.filter(challenges::id.eq(id)).filter(challenges::state.eq(AsText(ChallengeState::Sent))),
+        challenges::table
+            .filter(challenges::id.eq(id))
+            .filter(challenges::state.eq(AsText(ChallengeState::Sent))),
     )
     .set(challenges::state.eq(AsText(state)))
     .execute(conn)?;
@@ -102,7 +99,9 @@ pub(crate) fn finish(conn: &mut AnyConnection, id: &str, state: ChallengeState) 
 /// From `sent` to `answered`; false when it was not `sent` any more.
 pub(crate) fn answer(conn: &mut AnyConnection, id: &str, evidence_id: &str, now: i64) -> QueryResult<bool> {
     let changed = diesel::update(
-        challenges::table.filter(challenges::id.eq(id)).filter(challenges::state.eq(AsText(ChallengeState::Sent))),
+        challenges::table
+            .filter(challenges::id.eq(id))
+            .filter(challenges::state.eq(AsText(ChallengeState::Sent))),
     )
     .set((
         challenges::state.eq(AsText(ChallengeState::Answered)),

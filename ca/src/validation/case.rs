@@ -6,6 +6,8 @@
 //!
 //! What an officer approved must not change afterwards: from the first decision on, nothing is added to a case.
 
+mod document;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,7 +16,6 @@ use migrations::{AnyConnection, AsText};
 use policies::evidence::{Evidence, EvidenceId, EvidenceParts, Fact, FactKind, Method};
 use policies::time::Timestamp;
 use sha2::{Digest, Sha256};
-use zeroize::Zeroizing;
 
 use crate::accounts::{AccountId, Caller, Member, Officer, Role};
 use crate::app::App;
@@ -22,8 +23,10 @@ use crate::audit::{self, Action};
 use crate::error::Error;
 use crate::input;
 use crate::store;
-use crate::store::cases::{CaseEvidenceRow, CaseRow, DecisionRow, DocumentRow, NewDocumentRow};
+use crate::store::cases::{CaseEvidenceRow, CaseRow, DecisionRow};
 use crate::validation::{BR_VERSION, retry_waiting_orders};
+
+pub use document::{Document, LARGEST_DOCUMENT, MEDIA_TYPES, add_document, read_document};
 
 /// A case with everything that was added to it.
 #[derive(Debug, Clone)]
@@ -39,17 +42,6 @@ pub struct Case {
     pub documents: Vec<Document>,
     pub evidence: Vec<Finding>,
     pub decisions: Vec<Verdict>,
-}
-
-/// A document without its content.
-#[derive(Debug, Clone)]
-pub struct Document {
-    pub id: String,
-    pub name: String,
-    pub media_type: String,
-    pub sha256: [u8; 32],
-    pub added_by: String,
-    pub added_at: Timestamp,
 }
 
 /// What an officer found out, and how.
@@ -143,9 +135,7 @@ pub async fn list(app: &App, caller: &Caller, after: Option<String>) -> Result<V
     let visible = Visible::to(caller)?;
     let rows = app
         .db
-        .read(move |conn| {
-            Ok::<_, Error>(store::cases::page(conn, visible.account(), after.as_deref(), PAGE)?)
-        })
+        .read(move |conn| Ok::<_, Error>(store::cases::page(conn, visible.account(), after.as_deref(), PAGE)?))
         .await?;
     Ok(rows
         .into_iter()
@@ -160,131 +150,30 @@ pub async fn list(app: &App, caller: &Caller, after: Option<String>) -> Result<V
         .collect())
 }
 
-/// Seals a document and adds it to an open, undecided case that the caller may see.
-pub async fn add_document(
-    app: &App,
-    caller: &Caller,
-    case: &str,
-    name: &str,
-    media_type: &str,
-    content: Zeroizing<Vec<u8>>,
-) -> Result<Document, Error> {
-    let visible = Visible::to(caller)?;
-    let name = input::line("name", name, DOCUMENT_NAME_LIMIT)?;
-    if name.contains(['/', '\\']) {
-        return Err(Error::InvalidInput { field: "name", reason: "it contains a slash".to_owned() });
-    }
-    let Some(media_type) = MEDIA_TYPES.into_iter().find(|known| media_type.eq_ignore_ascii_case(known)) else {
-        return Err(Error::InvalidInput {
-            field: "Content-Type",
-            reason: format!("documents are one of {}", MEDIA_TYPES.join(", ")),
-        });
-    };
-    if content.is_empty() || content.len() > LARGEST_DOCUMENT {
-        return Err(Error::InvalidInput {
-            field: "document",
-            reason: format!("it has {} octets; send 1 to {LARGEST_DOCUMENT}", content.len()),
-        });
-    }
-    // Before the content is sealed, which takes a while, and again below, where it counts.
-    let wanted = case.to_owned();
-    let early = visible.clone();
-    let row = app.db.read(move |conn| early.row(conn, &wanted)).await?;
-
-    let now = app.now();
-    let id = app.new_id("doc");
-    let sha256: [u8; 32] = Sha256::digest(content.as_slice()).into();
-    let sealed = app.sealing.seal(&sealing_context(&row.id, &id), &content).map_err(Error::Sealing)?;
-    let document = NewDocumentRow {
-        id,
-        case_id: row.id,
-        account_id: row.account_id,
-        name,
-        media_type: media_type.to_owned(),
-        sha256: sha256.to_vec(),
-        sealed,
-        added_by: caller.principal_id.to_string(),
-        added_at: now.unix(),
-    };
-    app.db
-        .write(move |conn| {
-            let row = visible.row(conn, &document.case_id)?;
-            refuse_if_decided(conn, &row)?;
-            let documents = store::cases::documents(conn, &row.id)?;
-            if documents.len() >= MOST_DOCUMENTS {
-                return Err(Error::TooMany {
-                    what: "documents in this case",
-                    limit: MOST_DOCUMENTS,
-                    advice: "combine several into one",
-                });
-            }
-            store::cases::insert_document(conn, &document)?;
-            store::cases::touch(conn, &row.id, now.unix())?;
-            let details = serde_json::json!({
-                "case": row.id,
-                "document": document.id,
-                "sha256": hexadecimal(&document.sha256),
-            });
-            audit::append(conn, now, &document.added_by, Action::DocumentAdded, &details)?;
-            Ok(Document {
-                id: document.id.clone(),
-                name: document.name.clone(),
-                media_type: document.media_type.clone(),
-                sha256,
-                added_by: document.added_by.clone(),
-                added_at: now,
-            })
-        })
-        .await
-}
-
-/// The content of a document, for officers. What comes back has the SHA-256 under which it was handed in.
-pub async fn read_document(
-    app: &App,
-    _: Officer<'_>,
-    case: &str,
-    document: &str,
-) -> Result<(Document, Zeroizing<Vec<u8>>), Error> {
-    let (wanted_case, wanted) = (case.to_owned(), document.to_owned());
-    let found = app
-        .db
-        .read(move |conn| Ok::<_, Error>(store::cases::sealed_document(conn, &wanted_case, &wanted)?))
-        .await?;
-    let Some((row, sealed)) = found else {
-        return Err(Error::NotFound { kind: "document", id: document.to_owned() });
-    };
-    let content = app.sealing.open(&sealing_context(case, &row.id), &sealed).map_err(Error::Sealing)?;
-    let document = Document::from_row(row)?;
-    if <[u8; 32]>::from(Sha256::digest(content.as_slice())) != document.sha256 {
-        return Err(Error::Row {
-            kind: "document",
-            id: document.id,
-            reason: "its content does not have its SHA-256".to_owned(),
-        });
-    }
-    Ok((document, content))
-}
-
 /// Records what an officer found out. It becomes evidence once the case is approved.
-pub async fn record_evidence(
-    app: &App,
-    officer: Officer<'_>,
-    case: &str,
-    new: &NewEvidence,
-) -> Result<Case, Error> {
+pub async fn record_evidence(app: &App, officer: Officer<'_>, case: &str, new: &NewEvidence) -> Result<Case, Error> {
     let now = app.now();
     let method: Method = new.method.parse().map_err(|_| Error::InvalidInput {
         field: "method",
-        reason: format!("{:?} is not a method of validation", new.method.chars().take(60).collect::<String>()),
+        reason: format!(
+            "{:?} is not a method of validation",
+            new.method.chars().take(60).collect::<String>()
+        ),
     })?;
     let collected_at = new.collected_at.unwrap_or(now);
     if collected_at > now {
-        return Err(Error::InvalidInput { field: "collected_at", reason: "it is in the future".to_owned() });
+        return Err(Error::InvalidInput {
+            field: "collected_at",
+            reason: "it is in the future".to_owned(),
+        });
     }
     let note = input::text("note", &new.note, TEXT_LIMIT)?;
     let documents: Vec<[u8; 32]> = new.documents.iter().map(|sha256| sha256.0).collect();
     if documents.len() > MOST_DOCUMENTS {
-        return Err(Error::InvalidInput { field: "documents", reason: format!("they are more than {MOST_DOCUMENTS}") });
+        return Err(Error::InvalidInput {
+            field: "documents",
+            reason: format!("they are more than {MOST_DOCUMENTS}"),
+        });
     }
     let recorded_by = officer.caller().principal_id.to_string();
     let id = app.new_id("fnd");
@@ -294,8 +183,9 @@ pub async fn record_evidence(
             let row = Visible::Everything.row(conn, &case)?;
             refuse_if_decided(conn, &row)?;
             let known = store::cases::documents(conn, &row.id)?;
-            if let Some(unknown) =
-                documents.iter().find(|wanted| !known.iter().any(|document| document.sha256 == **wanted))
+            if let Some(unknown) = documents
+                .iter()
+                .find(|wanted| !known.iter().any(|document| document.sha256 == **wanted))
             {
                 return Err(Error::InvalidInput {
                     field: "documents",
@@ -350,7 +240,10 @@ pub async fn decide(app: &Arc<App>, officer: Officer<'_>, case: &str, new: &NewD
     let now = app.now();
     let reason = input::text("reason", &new.reason, TEXT_LIMIT)?;
     if reason.is_empty() {
-        return Err(Error::InvalidInput { field: "reason", reason: "it is empty".to_owned() });
+        return Err(Error::InvalidInput {
+            field: "reason",
+            reason: "it is empty".to_owned(),
+        });
     }
     let decision = new.decision;
     let officer = officer.caller().principal_id.to_string();
@@ -363,11 +256,17 @@ pub async fn decide(app: &Arc<App>, officer: Officer<'_>, case: &str, new: &NewD
             let row = Visible::Everything.row(conn, &case)?;
             refuse_if_closed(&row)?;
             if row.opened_by == officer {
-                return Err(Error::OwnCase { case: row.id, officer: officer.clone() });
+                return Err(Error::OwnCase {
+                    case: row.id,
+                    officer: officer.clone(),
+                });
             }
             let earlier = store::cases::decisions(conn, &row.id)?;
             if earlier.iter().any(|decision| decision.principal_id == officer) {
-                return Err(Error::DecidedAlready { case: row.id, officer: officer.clone() });
+                return Err(Error::DecidedAlready {
+                    case: row.id,
+                    officer: officer.clone(),
+                });
             }
             let findings = store::cases::evidence(conn, &row.id)?;
             if decision == Decision::Approve && findings.is_empty() {
@@ -410,7 +309,11 @@ pub async fn decide(app: &Arc<App>, officer: Officer<'_>, case: &str, new: &NewD
                 }
             };
             if !store::cases::close(conn, &row.id, state, now.unix())? {
-                return Err(Error::StateChanged { kind: "case", id: row.id, expected: "open" });
+                return Err(Error::StateChanged {
+                    kind: "case",
+                    id: row.id,
+                    expected: "open",
+                });
             }
             let details = serde_json::json!({
                 "case": row.id,
@@ -443,9 +346,9 @@ impl Visible {
     fn to(caller: &Caller) -> Result<Self, Error> {
         match caller.role {
             Role::Operator | Role::Officer => Ok(Self::Everything),
-            Role::Subscriber | Role::Gateway => {
-                Ok(Self::Of(caller.as_member("see cases without an account")?.account().clone()))
-            }
+            Role::Subscriber | Role::Gateway => Ok(Self::Of(
+                caller.as_member("see cases without an account")?.account().clone(),
+            )),
         }
     }
 
@@ -460,16 +363,21 @@ impl Visible {
     fn row(&self, conn: &mut AnyConnection, id: &str) -> Result<CaseRow, Error> {
         store::cases::find(conn, id)?
             .filter(|row| self.account().is_none_or(|account| row.account_id == account))
-            .ok_or_else(|| Error::NotFound { kind: "case", id: id.to_owned() })
+            .ok_or_else(|| Error::NotFound {
+                kind: "case",
+                id: id.to_owned(),
+            })
     }
 }
 
 fn refuse_if_closed(row: &CaseRow) -> Result<(), Error> {
     match row.state.0 {
         CaseState::Open => Ok(()),
-        CaseState::Approved | CaseState::Rejected => {
-            Err(Error::StateChanged { kind: "case", id: row.id.clone(), expected: "open" })
-        }
+        CaseState::Approved | CaseState::Rejected => Err(Error::StateChanged {
+            kind: "case",
+            id: row.id.clone(),
+            expected: "open",
+        }),
     }
 }
 
@@ -478,7 +386,11 @@ fn refuse_if_decided(conn: &mut AnyConnection, row: &CaseRow) -> Result<(), Erro
     if store::cases::decisions(conn, &row.id)?.is_empty() {
         return Ok(());
     }
-    Err(Error::StateChanged { kind: "case", id: row.id.clone(), expected: "undecided" })
+    Err(Error::StateChanged {
+        kind: "case",
+        id: row.id.clone(),
+        expected: "undecided",
+    })
 }
 
 fn refuse_more_than(count: i64, limit: usize, what: &'static str, advice: &'static str) -> Result<(), Error> {
@@ -504,12 +416,18 @@ fn evidence_from(row: &CaseRow, finding: Finding, approved_by: Vec<String>, id: 
 
 /// The fact in the words of the applicant, checked as a certificate would need it.
 fn fact_of(subject: &Subject) -> Result<Fact, Error> {
-    Fact::from_fields(fact_kind(subject.kind()), &subject.fields())
-        .map_err(|error| Error::InvalidInput { field: "subject", reason: error.to_string() })
+    Fact::from_fields(fact_kind(subject.kind()), &subject.fields()).map_err(|error| Error::InvalidInput {
+        field: "subject",
+        reason: error.to_string(),
+    })
 }
 
 fn stored_fact(row: &CaseRow) -> Result<Fact, Error> {
-    let unreadable = |reason: String| Error::Row { kind: "case", id: row.id.clone(), reason };
+    let unreadable = |reason: String| Error::Row {
+        kind: "case",
+        id: row.id.clone(),
+        reason,
+    };
     let fields: BTreeMap<String, String> =
         serde_json::from_str(&row.subject).map_err(|error| unreadable(error.to_string()))?;
     Fact::from_fields(fact_kind(row.kind.0), &fields).map_err(|error| unreadable(error.to_string()))
@@ -525,11 +443,18 @@ fn fact_kind(kind: CaseKind) -> FactKind {
 }
 
 fn assemble(conn: &mut AnyConnection, row: CaseRow) -> Result<Case, Error> {
-    let documents = store::cases::documents(conn, &row.id)?.into_iter().map(Document::from_row);
+    let documents = store::cases::documents(conn, &row.id)?
+        .into_iter()
+        .map(Document::from_row);
     let documents = documents.collect::<Result<_, _>>()?;
-    let evidence = store::cases::evidence(conn, &row.id)?.into_iter().map(Finding::from_row);
+    let evidence = store::cases::evidence(conn, &row.id)?
+        .into_iter()
+        .map(Finding::from_row);
     let evidence = evidence.collect::<Result<_, _>>()?;
-    let decisions = store::cases::decisions(conn, &row.id)?.into_iter().map(Verdict::from_row).collect();
+    let decisions = store::cases::decisions(conn, &row.id)?
+        .into_iter()
+        .map(Verdict::from_row)
+        .collect();
     Ok(Case {
         fact: stored_fact(&row)?,
         id: row.id,
@@ -545,27 +470,13 @@ fn assemble(conn: &mut AnyConnection, row: CaseRow) -> Result<Case, Error> {
     })
 }
 
-impl Document {
-    fn from_row(row: DocumentRow) -> Result<Self, Error> {
-        let sha256 = row.sha256.try_into().map_err(|_| Error::Row {
-            kind: "document",
-            id: row.id.clone(),
-            reason: "its SHA-256 does not have 32 octets".to_owned(),
-        })?;
-        Ok(Self {
-            id: row.id,
-            name: row.name,
-            media_type: row.media_type,
-            sha256,
-            added_by: row.added_by,
-            added_at: Timestamp::from_unix(row.added_at),
-        })
-    }
-}
-
 impl Finding {
     fn from_row(row: CaseEvidenceRow) -> Result<Self, Error> {
-        let unreadable = |reason: String| Error::Row { kind: "finding", id: row.id.clone(), reason };
+        let unreadable = |reason: String| Error::Row {
+            kind: "finding",
+            id: row.id.clone(),
+            reason,
+        };
         let texts: Vec<ca_api::cases::Sha256> =
             serde_json::from_str(&row.documents).map_err(|error| unreadable(error.to_string()))?;
         Ok(Self {
@@ -590,25 +501,14 @@ impl Verdict {
     }
 }
 
-/// A document opens only as what it was sealed as: this document of this case.
-fn sealing_context(case: &str, document: &str) -> String {
-    format!("case-document/{case}/{document}")
-}
-
 fn hexadecimal(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
 }
 
-/// What officers can look at without running anything.
-pub const MEDIA_TYPES: [&str; 5] =
-    ["application/pdf", "image/jpeg", "image/png", "text/plain", "message/rfc822"];
-/// A scanned register extract of many pages fits.
-pub const LARGEST_DOCUMENT: usize = 10 * 1024 * 1024;
 const MOST_DOCUMENTS: usize = 20;
 const MOST_FINDINGS: usize = 20;
 /// An organization that validates its people by cases opens one for each: officers see what waits.
 const MOST_OPEN_CASES: usize = 500;
-const DOCUMENT_NAME_LIMIT: usize = 200;
 const TEXT_LIMIT: usize = 4000;
 /// How many cases [`list`] returns at most.
 pub const PAGE_LENGTH: usize = 100;

@@ -46,9 +46,11 @@ pub async fn create(app: &App, member: Member<'_>, new: NewChallenge) -> Result<
     let now = app.now();
     let (fact_kind, subject, to) = match new {
         NewChallenge::Mailbox(mailbox) => (FactKind::MailboxControl, mailbox.to_string(), mailbox),
-        NewChallenge::Domain { domain, via } => {
-            (FactKind::DomainControl, domain.to_string(), constructed_address(&domain, via)?)
-        }
+        NewChallenge::Domain { domain, via } => (
+            FactKind::DomainControl,
+            domain.to_string(),
+            constructed_address(&domain, via)?,
+        ),
     };
     let secrets = Secrets::draw(app);
     let row = ChallengeRow {
@@ -118,19 +120,28 @@ pub async fn create(app: &App, member: Member<'_>, new: NewChallenge) -> Result<
 /// A challenge of the account.
 pub async fn find(app: &App, account: &AccountId, id: &str) -> Result<Challenge, Error> {
     let (account, wanted) = (account.to_string(), id.to_owned());
-    let row =
-        app.db.read(move |conn| Ok::<_, Error>(store::challenges::find(conn, &account, &wanted)?)).await?;
+    let row = app
+        .db
+        .read(move |conn| Ok::<_, Error>(store::challenges::find(conn, &account, &wanted)?))
+        .await?;
     match row {
         Some(row) => Ok(Challenge::from_row(row, app.now())),
-        None => Err(Error::NotFound { kind: "challenge", id: id.to_owned() }),
+        None => Err(Error::NotFound {
+            kind: "challenge",
+            id: id.to_owned(),
+        }),
     }
 }
 
 /// What the page behind the link shows. Looking changes nothing.
 pub async fn look_at(app: &App, link: &str) -> Result<Option<Challenge>, Error> {
-    let Some(link_hash) = hash_of_link(link) else { return Ok(None) };
-    let row =
-        app.db.read(move |conn| Ok::<_, Error>(store::challenges::find_by_link_hash(conn, &link_hash)?)).await?;
+    let Some(link_hash) = hash_of_link(link) else {
+        return Ok(None);
+    };
+    let row = app
+        .db
+        .read(move |conn| Ok::<_, Error>(store::challenges::find_by_link_hash(conn, &link_hash)?))
+        .await?;
     Ok(row.map(|row| Challenge::from_row(row, app.now())))
 }
 
@@ -154,10 +165,16 @@ pub enum Confirmation {
 /// Whether it is right, wrong or too late, the outcome and its audit entry are one transaction, and with them the
 /// evidence. Spaces and hyphens in the number do not matter.
 pub async fn confirm(app: &Arc<App>, link: &str, typed: &str) -> Result<Confirmation, Error> {
-    let Some(link_hash) = hash_of_link(link) else { return Ok(Confirmation::UnknownLink) };
+    let Some(link_hash) = hash_of_link(link) else {
+        return Ok(Confirmation::UnknownLink);
+    };
     // However long the text is, one character more than a number has is enough to see that it is none.
     let digits: Zeroizing<String> = Zeroizing::new(
-        typed.chars().filter(|character| !matches!(character, ' ' | '-' | '\u{a0}')).take(CODE_DIGITS + 1).collect(),
+        typed
+            .chars()
+            .filter(|character| !matches!(character, ' ' | '-' | '\u{a0}'))
+            .take(CODE_DIGITS + 1)
+            .collect(),
     );
     if digits.len() != CODE_DIGITS || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return Ok(Confirmation::NotANumber);
@@ -185,7 +202,13 @@ pub async fn confirm(app: &Arc<App>, link: &str, typed: &str) -> Result<Confirma
                 if !store::challenges::count_attempt(conn, &row.id, row.attempts)? {
                     return Err(changed(&row.id));
                 }
-                audit::append(conn, now, ACTOR, Action::ChallengeRefused, &refused("wrong confirmation number"))?;
+                audit::append(
+                    conn,
+                    now,
+                    ACTOR,
+                    Action::ChallengeRefused,
+                    &refused("wrong confirmation number"),
+                )?;
                 let attempts_left = MOST_ATTEMPTS - (row.attempts + 1);
                 if attempts_left > 0 {
                     return Ok((Confirmation::WrongNumber { attempts_left }, None));
@@ -209,7 +232,12 @@ pub async fn confirm(app: &Arc<App>, link: &str, typed: &str) -> Result<Confirma
                 "br_version": BR_VERSION,
             });
             audit::append(conn, now, ACTOR, Action::ChallengeAnswered, &details)?;
-            Ok((Confirmation::Confirmed { subject: row.subject.clone() }, Some(account)))
+            Ok((
+                Confirmation::Confirmed {
+                    subject: row.subject.clone(),
+                },
+                Some(account),
+            ))
         })
         .await?;
     if let Some(account) = account {
@@ -239,7 +267,11 @@ impl Challenge {
 }
 
 fn proof(row: &ChallengeRow, evidence_id: &str, now: Timestamp) -> Result<Evidence, Error> {
-    let unreadable = |reason: String| Error::Row { kind: "challenge", id: row.id.clone(), reason };
+    let unreadable = |reason: String| Error::Row {
+        kind: "challenge",
+        id: row.id.clone(),
+        reason,
+    };
     let (fact, method) = match row.fact_kind.0 {
         FactKind::MailboxControl => {
             let mailbox = Mailbox::parse(&row.subject).map_err(|error| unreadable(error.to_string()))?;
@@ -264,25 +296,39 @@ fn proof(row: &ChallengeRow, evidence_id: &str, now: Timestamp) -> Result<Eviden
 }
 
 fn changed(id: &str) -> Error {
-    Error::StateChanged { kind: "challenge", id: id.to_owned(), expected: "open" }
+    Error::StateChanged {
+        kind: "challenge",
+        id: id.to_owned(),
+        expected: "open",
+    }
 }
 
 fn refuse_flood(sent: i64, limit: usize, what: &'static str) -> Result<(), Error> {
     match usize::try_from(sent) {
         Ok(sent) if sent < limit => Ok(()),
-        _ => Err(Error::TooMany { what, limit, advice: "answer one of those that were sent, or wait" }),
+        _ => Err(Error::TooMany {
+            what,
+            limit,
+            advice: "answer one of those that were sent, or wait",
+        }),
     }
 }
 
 /// TLS BR 3.2.2.4.4: one of five names, at the domain itself.
 fn constructed_address(domain: &Domain, via: ConstructedAddress) -> Result<Mailbox, Error> {
-    Mailbox::parse(&format!("{via}@{domain}"))
-        .map_err(|error| Error::InvalidInput { field: "domain", reason: error.to_string() })
+    Mailbox::parse(&format!("{via}@{domain}")).map_err(|error| Error::InvalidInput {
+        field: "domain",
+        reason: error.to_string(),
+    })
 }
 
 fn notice(app: &App, challenge: &Challenge, secrets: &Secrets, to: Mailbox) -> Notice {
     let link = Zeroizing::new(format!("{}/confirm/{}", app.api_url(), secrets.link.as_str()));
-    let code = Zeroizing::new(format!("{}-{}", &secrets.code[..CODE_DIGITS / 2], &secrets.code[CODE_DIGITS / 2..]));
+    let code = Zeroizing::new(format!(
+        "{}-{}",
+        &secrets.code[..CODE_DIGITS / 2],
+        &secrets.code[CODE_DIGITS / 2..]
+    ));
     let expires_at = challenge.expires_at.to_string();
     let values = [
         ("authority", app.config().name.as_str()),
@@ -291,7 +337,10 @@ fn notice(app: &App, challenge: &Challenge, secrets: &Secrets, to: Mailbox) -> N
         ("code", code.as_str()),
         ("expires_at", expires_at.as_str()),
     ];
-    let escaped: Vec<(&str, String)> = values.iter().map(|(name, value)| (*name, mail::escape_html(value))).collect();
+    let escaped: Vec<(&str, String)> = values
+        .iter()
+        .map(|(name, value)| (*name, mail::escape_html(value)))
+        .collect();
     let escaped: Vec<(&str, &str)> = escaped.iter().map(|(name, value)| (*name, value.as_str())).collect();
     Notice {
         to,

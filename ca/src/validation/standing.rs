@@ -18,7 +18,10 @@ pub async fn of_mailbox(
 ) -> Result<(Option<Tier>, Vec<Evidence>), Error> {
     let now = app.now();
     let account = member.account().clone();
-    let mut evidence = app.db.read(move |conn| store::evidence::of_account(conn, &account)).await?;
+    let mut evidence = app
+        .db
+        .read(move |conn| store::evidence::of_account(conn, &account))
+        .await?;
     let best = issuance::best_tier(mailbox, member.caller().principal_id.as_ref(), &evidence, now);
     evidence.retain(|evidence| concerns(evidence.fact(), mailbox));
     Ok((best, evidence))

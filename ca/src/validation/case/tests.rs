@@ -1,3 +1,5 @@
+use zeroize::Zeroizing;
+
 use super::*;
 use crate::testing::{Database, World};
 
@@ -42,31 +44,56 @@ fn finding(method: Method, documents: &[[u8; 32]]) -> NewEvidence {
 }
 
 fn decision(decision: Decision) -> NewDecision {
-    NewDecision { decision, reason: "The extract is genuine.".to_owned() }
+    NewDecision {
+        decision,
+        reason: "The extract is genuine.".to_owned(),
+    }
 }
 
 async fn open_by(world: &World, caller: &Caller, subject: &Subject) -> Case {
-    open(&world.app, caller.as_member("test").unwrap(), subject).await.unwrap()
+    open(&world.app, caller.as_member("test").unwrap(), subject)
+        .await
+        .unwrap()
 }
 
 async fn record(world: &World, officer: &Caller, case: &Case, method: Method) -> Result<Case, Error> {
-    record_evidence(&world.app, officer.as_officer("test").unwrap(), &case.id, &finding(method, &[])).await
+    record_evidence(
+        &world.app,
+        officer.as_officer("test").unwrap(),
+        &case.id,
+        &finding(method, &[]),
+    )
+    .await
 }
 
 async fn decide_by(world: &World, officer: &Caller, case: &Case, wanted: Decision) -> Result<Case, Error> {
-    decide(&world.app, officer.as_officer("test").unwrap(), &case.id, &decision(wanted)).await
+    decide(
+        &world.app,
+        officer.as_officer("test").unwrap(),
+        &case.id,
+        &decision(wanted),
+    )
+    .await
 }
 
 async fn evidence(world: &World, caller: &Caller) -> Vec<Evidence> {
     let account = caller.account.clone().unwrap();
-    world.app.db.read(move |conn| store::evidence::of_account(conn, &account)).await.unwrap()
+    world
+        .app
+        .db
+        .read(move |conn| store::evidence::of_account(conn, &account))
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
 async fn invariant_06_an_organization_takes_two_officers() {
     for world in worlds().await {
         let applicant = world.subscriber("Beispiel").await;
-        let (olga, otto) = (world.principal("Olga", Role::Officer).await, world.principal("Otto", Role::Officer).await);
+        let (olga, otto) = (
+            world.principal("Olga", Role::Officer).await,
+            world.principal("Otto", Role::Officer).await,
+        );
         let case = open_by(&world, &applicant, &organization()).await;
         record(&world, &olga, &case, Method::RegisterExtract).await.unwrap();
 
@@ -81,9 +108,14 @@ async fn invariant_06_an_organization_takes_two_officers() {
         let after_two = decide_by(&world, &otto, &case, Decision::Approve).await.unwrap();
         assert_eq!(after_two.state, CaseState::Approved);
         let evidence = evidence(&world, &applicant).await;
-        let [evidence] = evidence.as_slice() else { panic!("{evidence:?}") };
+        let [evidence] = evidence.as_slice() else {
+            panic!("{evidence:?}")
+        };
         assert_eq!(evidence.fact(), &case.fact);
-        assert_eq!(evidence.approved_by(), [olga.principal_id.to_string(), otto.principal_id.to_string()]);
+        assert_eq!(
+            evidence.approved_by(),
+            [olga.principal_id.to_string(), otto.principal_id.to_string()]
+        );
         assert_eq!(evidence.approvals_beside(applicant.principal_id.as_ref()), 2);
     }
 }
@@ -109,7 +141,9 @@ async fn invariant_06_whoever_opened_a_case_does_not_decide_it() {
     let case = open_by(&world, &applicant, &individual()).await;
     record(&world, &olga, &case, Method::IdentityDocument).await.unwrap();
     // An officer who was a subscriber when the case was opened, which no API allows.
-    world.tamper(&format!("UPDATE cases SET opened_by = '{}'", olga.principal_id)).await;
+    world
+        .tamper(&format!("UPDATE cases SET opened_by = '{}'", olga.principal_id))
+        .await;
     for wanted in [Decision::Approve, Decision::Reject] {
         let error = decide_by(&world, &olga, &case, wanted).await.unwrap_err();
         assert!(matches!(error, Error::OwnCase { .. }), "{error}");
@@ -136,7 +170,11 @@ async fn invariant_06_two_decisions_of_one_officer_cannot_even_be_stored() {
             reason: "again".to_owned(),
             decided_at: 0,
         };
-        let stored = world.app.db.write(move |conn| Ok::<_, Error>(store::cases::insert_decision(conn, &row)?)).await;
+        let stored = world
+            .app
+            .db
+            .write(move |conn| Ok::<_, Error>(store::cases::insert_decision(conn, &row)?))
+            .await;
         assert!(matches!(stored, Err(Error::Database(_))), "{stored:?}");
     }
 }
@@ -152,7 +190,13 @@ async fn invariant_06_of_simultaneous_approvals_by_one_officer_one_counts() {
             .map(|_| {
                 let (app, olga, id) = (Arc::clone(&world.app), olga.clone(), case.id.clone());
                 tokio::spawn(async move {
-                    decide(&app, olga.as_officer("test").unwrap(), &id, &decision(Decision::Approve)).await
+                    decide(
+                        &app,
+                        olga.as_officer("test").unwrap(),
+                        &id,
+                        &decision(Decision::Approve),
+                    )
+                    .await
                 })
             })
             .collect();
@@ -174,9 +218,20 @@ async fn invariant_06_nothing_is_added_after_the_first_approval() {
     record(&world, &olga, &case, Method::RegisterExtract).await.unwrap();
     decide_by(&world, &olga, &case, Decision::Approve).await.unwrap();
     let error = record(&world, &olga, &case, Method::RegisterExtract).await.unwrap_err();
-    assert!(matches!(error, Error::StateChanged { expected: "undecided", .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            Error::StateChanged {
+                expected: "undecided",
+                ..
+            }
+        ),
+        "{error}"
+    );
     let content = Zeroizing::new(b"late".to_vec());
-    let error = add_document(&world.app, &applicant, &case.id, "late.txt", "text/plain", content).await.unwrap_err();
+    let error = add_document(&world.app, &applicant, &case.id, "late.txt", "text/plain", content)
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::StateChanged { .. }), "{error}");
 }
 
@@ -184,11 +239,17 @@ async fn invariant_06_nothing_is_added_after_the_first_approval() {
 async fn one_rejection_ends_a_case() {
     let world = world().await;
     let applicant = world.subscriber("Beispiel").await;
-    let (olga, otto) = (world.principal("Olga", Role::Officer).await, world.principal("Otto", Role::Officer).await);
+    let (olga, otto) = (
+        world.principal("Olga", Role::Officer).await,
+        world.principal("Otto", Role::Officer).await,
+    );
     let case = open_by(&world, &applicant, &organization()).await;
     record(&world, &olga, &case, Method::RegisterExtract).await.unwrap();
     decide_by(&world, &olga, &case, Decision::Approve).await.unwrap();
-    assert_eq!(decide_by(&world, &otto, &case, Decision::Reject).await.unwrap().state, CaseState::Rejected);
+    assert_eq!(
+        decide_by(&world, &otto, &case, Decision::Reject).await.unwrap().state,
+        CaseState::Rejected
+    );
     let third = world.principal("Oda", Role::Officer).await;
     let error = decide_by(&world, &third, &case, Decision::Approve).await.unwrap_err();
     assert!(matches!(error, Error::StateChanged { expected: "open", .. }), "{error}");
@@ -204,8 +265,13 @@ async fn an_approval_needs_evidence_and_a_reason() {
     let error = decide_by(&world, &olga, &case, Decision::Approve).await.unwrap_err();
     assert!(matches!(error, Error::NothingToApprove { .. }), "{error}");
     for reason in ["", "  ", "\u{202E}", &"x".repeat(TEXT_LIMIT + 1)] {
-        let new = NewDecision { decision: Decision::Reject, reason: reason.to_owned() };
-        let error = decide(&world.app, olga.as_officer("test").unwrap(), &case.id, &new).await.unwrap_err();
+        let new = NewDecision {
+            decision: Decision::Reject,
+            reason: reason.to_owned(),
+        };
+        let error = decide(&world.app, olga.as_officer("test").unwrap(), &case.id, &new)
+            .await
+            .unwrap_err();
         assert!(matches!(error, Error::InvalidInput { field: "reason", .. }), "{error}");
     }
 }
@@ -217,21 +283,55 @@ async fn evidence_that_proves_nothing_here_is_refused() {
     let olga = world.principal("Olga", Role::Officer).await;
     let officer = olga.as_officer("test").unwrap();
     let case = open_by(&world, &applicant, &organization()).await;
-    for method in [Method::MailboxByEmail, Method::IdentityDocument, Method::EmployerAttestation] {
+    for method in [
+        Method::MailboxByEmail,
+        Method::IdentityDocument,
+        Method::EmployerAttestation,
+    ] {
         let error = record(&world, &olga, &case, method).await.unwrap_err();
         assert!(matches!(error, Error::Evidence(_)), "{error}");
     }
     let good = finding(Method::RegisterExtract, &[]);
     for (bad, field) in [
-        (NewEvidence { method: "hearsay".to_owned(), ..good.clone() }, "method"),
-        (NewEvidence { collected_at: Some(world.app.now().plus(policies::time::Span::seconds(1))), ..good.clone() }, "collected_at"),
-        (NewEvidence { note: String::new(), ..good.clone() }, "note"),
-        (NewEvidence { note: "x".repeat(TEXT_LIMIT + 1), ..good.clone() }, "note"),
+        (
+            NewEvidence {
+                method: "hearsay".to_owned(),
+                ..good.clone()
+            },
+            "method",
+        ),
+        (
+            NewEvidence {
+                collected_at: Some(world.app.now().plus(policies::time::Span::seconds(1))),
+                ..good.clone()
+            },
+            "collected_at",
+        ),
+        (
+            NewEvidence {
+                note: String::new(),
+                ..good.clone()
+            },
+            "note",
+        ),
+        (
+            NewEvidence {
+                note: "x".repeat(TEXT_LIMIT + 1),
+                ..good.clone()
+            },
+            "note",
+        ),
         (finding(Method::RegisterExtract, &[[1; 32]]), "documents"),
-        (finding(Method::RegisterExtract, &[[1; 32]; MOST_DOCUMENTS + 1]), "documents"),
+        (
+            finding(Method::RegisterExtract, &[[1; 32]; MOST_DOCUMENTS + 1]),
+            "documents",
+        ),
     ] {
         let error = record_evidence(&world.app, officer, &case.id, &bad).await.unwrap_err();
-        assert!(matches!(&error, Error::InvalidInput { field: found, .. } if *found == field), "{field}: {error}");
+        assert!(
+            matches!(&error, Error::InvalidInput { field: found, .. } if *found == field),
+            "{field}: {error}"
+        );
     }
 }
 
@@ -242,13 +342,21 @@ async fn documents_are_sealed_and_open_only_in_their_place() {
         let olga = world.principal("Olga", Role::Officer).await;
         let case = open_by(&world, &applicant, &organization()).await;
         let content = b"Amtsgericht Charlottenburg, HRB 12345".to_vec();
-        let document =
-            add_document(&world.app, &applicant, &case.id, "extract.txt", "text/plain", Zeroizing::new(content.clone()))
-                .await
-                .unwrap();
+        let document = add_document(
+            &world.app,
+            &applicant,
+            &case.id,
+            "extract.txt",
+            "text/plain",
+            Zeroizing::new(content.clone()),
+        )
+        .await
+        .unwrap();
         assert_eq!(document.sha256, <[u8; 32]>::from(Sha256::digest(&content)));
         let officer = olga.as_officer("test").unwrap();
-        let (_, read) = read_document(&world.app, officer, &case.id, &document.id).await.unwrap();
+        let (_, read) = read_document(&world.app, officer, &case.id, &document.id)
+            .await
+            .unwrap();
         assert_eq!(read.as_slice(), content);
 
         let (case_id, id) = (case.id.clone(), document.id.clone());
@@ -259,14 +367,24 @@ async fn documents_are_sealed_and_open_only_in_their_place() {
             .await
             .unwrap()
             .unwrap();
-        assert!(!sealed.windows(10).any(|window| content.windows(10).any(|plain| plain == window)));
+        assert!(
+            !sealed
+                .windows(10)
+                .any(|window| content.windows(10).any(|plain| plain == window))
+        );
 
         // The same bytes under another case do not open.
         let other = open_by(&world, &applicant, &individual()).await;
-        world.tamper(&format!("UPDATE case_documents SET case_id = '{}'", other.id)).await;
-        let error = read_document(&world.app, officer, &other.id, &document.id).await.unwrap_err();
+        world
+            .tamper(&format!("UPDATE case_documents SET case_id = '{}'", other.id))
+            .await;
+        let error = read_document(&world.app, officer, &other.id, &document.id)
+            .await
+            .unwrap_err();
         assert!(matches!(error, Error::Sealing(_)), "{error}");
-        let error = read_document(&world.app, officer, &case.id, &document.id).await.unwrap_err();
+        let error = read_document(&world.app, officer, &case.id, &document.id)
+            .await
+            .unwrap_err();
         assert!(matches!(error, Error::NotFound { .. }), "{error}");
     }
 }
@@ -288,15 +406,31 @@ async fn documents_outside_the_limits_are_refused() {
         ("huge.pdf", "application/pdf", LARGEST_DOCUMENT + 1, "document"),
     ] {
         let content = Zeroizing::new(vec![0; length]);
-        let error = add_document(&world.app, &applicant, &case.id, name, media_type, content).await.unwrap_err();
-        assert!(matches!(&error, Error::InvalidInput { field: found, .. } if *found == field), "{name}: {error}");
+        let error = add_document(&world.app, &applicant, &case.id, name, media_type, content)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&error, Error::InvalidInput { field: found, .. } if *found == field),
+            "{name}: {error}"
+        );
     }
     for number in 0..MOST_DOCUMENTS {
         let content = Zeroizing::new(vec![1]);
-        add_document(&world.app, &applicant, &case.id, &format!("{number}.txt"), "text/plain", content).await.unwrap();
+        add_document(
+            &world.app,
+            &applicant,
+            &case.id,
+            &format!("{number}.txt"),
+            "text/plain",
+            content,
+        )
+        .await
+        .unwrap();
     }
     let content = Zeroizing::new(vec![1]);
-    let error = add_document(&world.app, &applicant, &case.id, "more.txt", "text/plain", content).await.unwrap_err();
+    let error = add_document(&world.app, &applicant, &case.id, "more.txt", "text/plain", content)
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::TooMany { .. }), "{error}");
 }
 
@@ -308,11 +442,19 @@ async fn cases_of_others_do_not_exist() {
     let error = find(&world.app, &mallory, &case.id).await.unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
     let content = Zeroizing::new(vec![1]);
-    let error = add_document(&world.app, &mallory, &case.id, "a.txt", "text/plain", content).await.unwrap_err();
+    let error = add_document(&world.app, &mallory, &case.id, "a.txt", "text/plain", content)
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
     assert!(list(&world.app, &mallory, None).await.unwrap().is_empty());
     assert_eq!(list(&world.app, &alice, None).await.unwrap().len(), 1);
-    assert_eq!(list(&world.app, &world.principal("Olga", Role::Officer).await, None).await.unwrap().len(), 1);
+    assert_eq!(
+        list(&world.app, &world.principal("Olga", Role::Officer).await, None)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -321,7 +463,9 @@ async fn subjects_that_no_certificate_could_carry_are_refused() {
     let applicant = world.subscriber("Beispiel").await;
     let member = applicant.as_member("test").unwrap();
     let with = |change: fn(&mut ca_api::cases::OrganizationIdentity)| {
-        let Subject::OrganizationIdentity(mut organization) = organization() else { unreachable!("made above") };
+        let Subject::OrganizationIdentity(mut organization) = organization() else {
+            unreachable!("made above")
+        };
         change(&mut organization);
         Subject::OrganizationIdentity(organization)
     };
@@ -338,7 +482,10 @@ async fn subjects_that_no_certificate_could_carry_are_refused() {
         }),
     ] {
         let error = open(&world.app, member, &subject).await.unwrap_err();
-        assert!(matches!(error, Error::InvalidInput { field: "subject", .. }), "{subject:?}: {error}");
+        assert!(
+            matches!(error, Error::InvalidInput { field: "subject", .. }),
+            "{subject:?}: {error}"
+        );
     }
 }
 

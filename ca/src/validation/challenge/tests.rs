@@ -19,7 +19,13 @@ struct Mail {
 
 fn newest_mail(world: &World, address: &str) -> Mail {
     let mail = world.outbox.newest_to(address).unwrap();
-    let link = mail.text.lines().find_map(|line| line.trim().split_once("/confirm/")).unwrap().1.to_owned();
+    let link = mail
+        .text
+        .lines()
+        .find_map(|line| line.trim().split_once("/confirm/"))
+        .unwrap()
+        .1
+        .to_owned();
     let is_code = |line: &&str| line.len() == 9 && line.chars().all(|c| c.is_ascii_digit() || c == '-');
     let code = mail.text.lines().map(str::trim).find(is_code).unwrap().to_owned();
     Mail { link, code }
@@ -27,21 +33,47 @@ fn newest_mail(world: &World, address: &str) -> Mail {
 
 /// A number that is not the one in the mail.
 fn wrong(code: &str) -> String {
-    code.chars().map(|c| if c == '9' { '0' } else if c == '-' { c } else { char::from(c as u8 + 1) }).collect()
+    code.chars()
+        .map(|c| {
+            if c == '9' {
+                '0'
+            } else if c == '-' {
+                c
+            } else {
+                char::from(c as u8 + 1)
+            }
+        })
+        .collect()
 }
 
 async fn challenge(world: &World, caller: &Caller, address: &str) -> Challenge {
     let mailbox = Mailbox::parse(address).unwrap();
-    create(&world.app, caller.as_member("test").unwrap(), NewChallenge::Mailbox(mailbox)).await.unwrap()
+    create(
+        &world.app,
+        caller.as_member("test").unwrap(),
+        NewChallenge::Mailbox(mailbox),
+    )
+    .await
+    .unwrap()
 }
 
 async fn evidence(world: &World, caller: &Caller) -> Vec<Evidence> {
     let account = caller.account.clone().unwrap();
-    world.app.db.read(move |conn| store::evidence::of_account(conn, &account)).await.unwrap()
+    world
+        .app
+        .db
+        .read(move |conn| store::evidence::of_account(conn, &account))
+        .await
+        .unwrap()
 }
 
 async fn audited(world: &World) -> Vec<String> {
-    audit::events(&world.app, 0, 1000).await.unwrap().into_iter().map(|event| event.action).collect()
+    audit::events(&world.app, 0, 1000)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|event| event.action)
+        .collect()
 }
 
 #[tokio::test]
@@ -49,18 +81,36 @@ async fn a_typed_number_becomes_evidence_of_mailbox_control() {
     for world in worlds().await {
         let alice = world.subscriber("Alice").await;
         let sent = challenge(&world, &alice, "alice@example.com").await;
-        assert_eq!((sent.state, sent.sent_to.as_str()), (ChallengeState::Sent, "alice@example.com"));
+        assert_eq!(
+            (sent.state, sent.sent_to.as_str()),
+            (ChallengeState::Sent, "alice@example.com")
+        );
         let mail = newest_mail(&world, "alice@example.com");
         let outcome = confirm(&world.app, &mail.link, &mail.code).await.unwrap();
-        assert_eq!(outcome, Confirmation::Confirmed { subject: "alice@example.com".to_owned() });
+        assert_eq!(
+            outcome,
+            Confirmation::Confirmed {
+                subject: "alice@example.com".to_owned()
+            }
+        );
 
         let evidence = evidence(&world, &alice).await;
-        let [evidence] = evidence.as_slice() else { panic!("{evidence:?}") };
-        assert_eq!(evidence.fact(), &Fact::MailboxControl(Mailbox::parse("alice@example.com").unwrap()));
+        let [evidence] = evidence.as_slice() else {
+            panic!("{evidence:?}")
+        };
+        assert_eq!(
+            evidence.fact(),
+            &Fact::MailboxControl(Mailbox::parse("alice@example.com").unwrap())
+        );
         assert_eq!(evidence.method(), Method::MailboxByEmail);
         assert_eq!(evidence.collected_at(), world.app.now());
-        let now = find(&world.app, alice.account.as_ref().unwrap(), &sent.id).await.unwrap();
-        assert_eq!((now.state, now.answered_at), (ChallengeState::Answered, Some(world.app.now())));
+        let now = find(&world.app, alice.account.as_ref().unwrap(), &sent.id)
+            .await
+            .unwrap();
+        assert_eq!(
+            (now.state, now.answered_at),
+            (ChallengeState::Answered, Some(world.app.now()))
+        );
     }
 }
 
@@ -77,7 +127,10 @@ async fn a_domain_is_proved_through_a_constructed_address_only() {
     let mail = newest_mail(&world, "postmaster@xn--bcher-kva.example");
     confirm(&world.app, &mail.link, &mail.code).await.unwrap();
     let evidence = evidence(&world, &alice).await;
-    assert_eq!(evidence[0].fact(), &Fact::DomainControl(Domain::parse("xn--bcher-kva.example").unwrap()));
+    assert_eq!(
+        evidence[0].fact(),
+        &Fact::DomainControl(Domain::parse("xn--bcher-kva.example").unwrap())
+    );
     assert_eq!(evidence[0].method(), Method::DomainConstructedEmail);
 }
 
@@ -138,11 +191,16 @@ async fn invariant_05_after_24_hours_the_right_number_is_too_late() {
         let sent = challenge(&world, &alice, "alice@example.com").await;
         let mail = newest_mail(&world, "alice@example.com");
         world.clock.advance(Span::hours(24));
-        assert_eq!(look_at(&world.app, &mail.link).await.unwrap().unwrap().state, ChallengeState::Expired);
+        assert_eq!(
+            look_at(&world.app, &mail.link).await.unwrap().unwrap().state,
+            ChallengeState::Expired
+        );
         let late = confirm(&world.app, &mail.link, &mail.code).await.unwrap();
         assert_eq!(late, Confirmation::Over(ChallengeState::Expired));
         assert!(evidence(&world, &alice).await.is_empty());
-        let now = find(&world.app, alice.account.as_ref().unwrap(), &sent.id).await.unwrap();
+        let now = find(&world.app, alice.account.as_ref().unwrap(), &sent.id)
+            .await
+            .unwrap();
         assert_eq!(now.state, ChallengeState::Expired);
     }
 }
@@ -173,7 +231,11 @@ async fn invariant_05_five_wrong_numbers_end_a_challenge() {
         let right = confirm(&world.app, &mail.link, &mail.code).await.unwrap();
         assert_eq!(right, Confirmation::Over(ChallengeState::Failed));
         assert!(evidence(&world, &alice).await.is_empty());
-        let refusals = audited(&world).await.into_iter().filter(|action| action == "challenge-refused").count();
+        let refusals = audited(&world)
+            .await
+            .into_iter()
+            .filter(|action| action == "challenge-refused")
+            .count();
         assert_eq!(refusals, 5);
     }
 }
@@ -215,8 +277,17 @@ async fn invariant_05_unknown_links_confirm_nothing() {
     if other == mail.link {
         other = "A".repeat(LINK_LENGTH);
     }
-    for link in ["", &mail.link[1..], &format!("{}A", mail.link), &other, &"x".repeat(100_000)] {
-        assert_eq!(confirm(&world.app, link, &mail.code).await.unwrap(), Confirmation::UnknownLink);
+    for link in [
+        "",
+        &mail.link[1..],
+        &format!("{}A", mail.link),
+        &other,
+        &"x".repeat(100_000),
+    ] {
+        assert_eq!(
+            confirm(&world.app, link, &mail.code).await.unwrap(),
+            Confirmation::UnknownLink
+        );
         assert!(look_at(&world.app, link).await.unwrap().is_none());
     }
 }
@@ -227,7 +298,10 @@ async fn invariant_05_a_link_does_not_take_the_number_of_another_mail() {
     let alice = world.subscriber("Alice").await;
     challenge(&world, &alice, "alice@example.com").await;
     challenge(&world, &alice, "bob@example.com").await;
-    let (to_alice, to_bob) = (newest_mail(&world, "alice@example.com"), newest_mail(&world, "bob@example.com"));
+    let (to_alice, to_bob) = (
+        newest_mail(&world, "alice@example.com"),
+        newest_mail(&world, "bob@example.com"),
+    );
     let outcome = confirm(&world.app, &to_alice.link, &to_bob.code).await.unwrap();
     assert_eq!(outcome, Confirmation::WrongNumber { attempts_left: 4 });
 }
@@ -243,7 +317,9 @@ async fn invariant_05_every_mail_has_new_values_and_ends_the_one_before() {
         assert_ne!(before.link, after.link);
         let outcome = confirm(&world.app, &before.link, &before.code).await.unwrap();
         assert_eq!(outcome, Confirmation::Over(ChallengeState::Replaced));
-        let replaced = find(&world.app, alice.account.as_ref().unwrap(), &first.id).await.unwrap();
+        let replaced = find(&world.app, alice.account.as_ref().unwrap(), &first.id)
+            .await
+            .unwrap();
         assert_eq!(replaced.state, ChallengeState::Replaced);
         let outcome = confirm(&world.app, &after.link, &after.code).await.unwrap();
         assert!(matches!(outcome, Confirmation::Confirmed { .. }));
@@ -270,7 +346,14 @@ async fn invariant_05_the_database_holds_hashes_only() {
     assert_ne!(row.code_hash, <[u8; 32]>::from(Sha256::digest(digits.as_bytes())));
     assert_ne!(row.code_hash, hash_of_code("", &digits));
     assert_eq!(row.code_hash, hash_of_code(&mail.link, &digits));
-    assert_eq!(data_encoding::BASE64URL_NOPAD.decode(mail.link.as_bytes()).unwrap().len() * 8, 256);
+    assert_eq!(
+        data_encoding::BASE64URL_NOPAD
+            .decode(mail.link.as_bytes())
+            .unwrap()
+            .len()
+            * 8,
+        256
+    );
 }
 
 #[tokio::test]
@@ -298,12 +381,17 @@ async fn challenges_of_others_do_not_exist() {
     let world = World::new(Database::Sqlite).await.unwrap();
     let (alice, mallory) = (world.subscriber("Alice").await, world.subscriber("Mallory").await);
     let sent = challenge(&world, &alice, "alice@example.com").await;
-    let error = find(&world.app, mallory.account.as_ref().unwrap(), &sent.id).await.unwrap_err();
+    let error = find(&world.app, mallory.account.as_ref().unwrap(), &sent.id)
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
     // A challenge of another account for the same mailbox does not end hers.
     challenge(&world, &mallory, "alice@example.com").await;
     assert_eq!(
-        find(&world.app, alice.account.as_ref().unwrap(), &sent.id).await.unwrap().state,
+        find(&world.app, alice.account.as_ref().unwrap(), &sent.id)
+            .await
+            .unwrap()
+            .state,
         ChallengeState::Sent
     );
 }
@@ -327,19 +415,29 @@ async fn an_address_is_not_flooded() {
         challenge(&world, &alice, "victim@example.com").await;
     }
     let new = || NewChallenge::Mailbox(Mailbox::parse("victim@example.com").unwrap());
-    let error = create(&world.app, alice.as_member("test").unwrap(), new()).await.unwrap_err();
+    let error = create(&world.app, alice.as_member("test").unwrap(), new())
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::TooMany { .. }), "{error}");
     assert_eq!(world.outbox.mails().len(), MOST_MAILS_PER_ADDRESS);
     challenge(&world, &alice, "other@example.com").await;
     world.clock.advance(Span::hours(24));
-    create(&world.app, alice.as_member("test").unwrap(), new()).await.unwrap();
+    create(&world.app, alice.as_member("test").unwrap(), new())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn officers_and_operators_have_no_account_to_challenge_for() {
     let world = World::new(Database::Sqlite).await.unwrap();
     for role in [Role::Operator, Role::Officer] {
-        assert!(world.principal("P", role).await.as_member("ask for challenges").is_err());
+        assert!(
+            world
+                .principal("P", role)
+                .await
+                .as_member("ask for challenges")
+                .is_err()
+        );
     }
 }
 
