@@ -51,11 +51,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cryptoki::error::RvError;
-use cryptoki::object::{ObjectClass, ObjectHandle};
+use cryptoki::object::ObjectHandle;
 use spki::SubjectPublicKeyInfoOwned;
 
 use self::failure::{Failure, is};
 use self::module::Module;
+use self::objects::Named;
 use self::pool::{Access, Lease, Pool};
 pub use self::settings::{Pkcs11Settings, Token};
 use crate::{KeyAlgorithm, KeyError, KeyId, KeyStore, Signature, SignatureAlgorithm, SigningKey};
@@ -88,7 +89,6 @@ impl Pkcs11KeyStore {
 impl KeyStore for Pkcs11KeyStore {
     /// As the trait says. When the connection is lost just then, the key may exist, and may be removed.
     fn generate(&self, id: &KeyId, algorithm: KeyAlgorithm) -> Result<Arc<dyn SigningKey>, KeyError> {
-        const ACTION: &str = "make a key";
         let place = self.0.place();
         let already_exists = || {
             Failure::Final(KeyError::AlreadyExists {
@@ -98,13 +98,12 @@ impl KeyStore for Pkcs11KeyStore {
         };
         // 1. One at a time in this process. PKCS #11 has no names that exclude each other.
         let _making = self.0.module().making();
-        self.0.with_session(Access::Change, ACTION, |lease| {
+        self.0.with_session(Access::Change, "make a key", |lease| {
             let session = lease.session();
-            if objects::most_named(session, id)? > 0 {
+            if Named::search(lease, id)?.count() > 0 {
                 return Err(already_exists());
             }
             // 2. From here on, nothing is done twice.
-            let once = |error| Failure::Final(self.0.error(ACTION, Failure::Module(error)));
             let made = objects::generate(session, id, algorithm).map_err(|error| {
                 if not_offered(&error) {
                     return Failure::Final(KeyError::AlgorithmNotOffered {
@@ -113,13 +112,13 @@ impl KeyStore for Pkcs11KeyStore {
                         source: error.into(),
                     });
                 }
-                once(error)
+                Failure::Halfway(error)
             })?;
             // 3. Another process may have made one of the same name meanwhile. Whoever comes second sees both, and gives
             //    way; when both see both, both do.
-            let checked = match objects::most_named(session, id) {
-                Ok(0 | 1) => objects::find(session, id, &place),
-                Ok(_) => Err(already_exists()),
+            let checked = match Named::search(lease, id) {
+                Ok(named) if named.count() > 1 => Err(already_exists()),
+                Ok(_) => objects::find(lease, id, &place),
                 Err(error) => Err(error.into()),
             };
             // 4. What the token made is looked at like any other key: some ignore what they are asked for.
@@ -129,7 +128,7 @@ impl KeyStore for Pkcs11KeyStore {
                     // That it stays, if it does, is not worth hiding the cause.
                     let _ = objects::discard(session, made);
                     Err(match failure {
-                        Failure::Module(error) => once(error),
+                        Failure::Module(error) => Failure::Halfway(error),
                         other => other,
                     })
                 }
@@ -140,7 +139,7 @@ impl KeyStore for Pkcs11KeyStore {
     fn open(&self, id: &KeyId) -> Result<Arc<dyn SigningKey>, KeyError> {
         let place = self.0.place();
         self.0.with_session(Access::Use, "find the key", |lease| {
-            let found = objects::find(lease.session(), id, &place)?;
+            let found = objects::find(lease, id, &place)?;
             Ok(self.key(id, lease.generation(), found))
         })
     }
@@ -151,10 +150,9 @@ impl KeyStore for Pkcs11KeyStore {
         let _making = self.0.module().making();
         self.0.with_session(Access::Change, "remove the key", |lease| {
             let session = lease.session();
-            let private = objects::named(session, ObjectClass::PRIVATE_KEY, id)?;
-            let public = objects::named(session, ObjectClass::PUBLIC_KEY, id)?;
-            match private.as_slice() {
-                [] if public.is_empty() => {
+            let named = Named::search(lease, id)?;
+            match named.private.as_slice() {
+                [] if named.public.is_empty() => {
                     return Err(Failure::Final(KeyError::NotFound {
                         id: id.clone(),
                         place: place.clone(),
@@ -170,7 +168,7 @@ impl KeyStore for Pkcs11KeyStore {
                 _ => {}
             }
             // The private key last: what is cut off in between can be finished by the same call.
-            for object in public.into_iter().chain(private) {
+            for object in named.public.into_iter().chain(named.private) {
                 session.destroy_object(object)?;
             }
             Ok(())
@@ -178,9 +176,8 @@ impl KeyStore for Pkcs11KeyStore {
     }
 
     fn list(&self) -> Result<Vec<KeyId>, KeyError> {
-        self.0.with_session(Access::Use, "list its keys", |lease| {
-            Ok(objects::names(lease.session())?)
-        })
+        self.0
+            .with_session(Access::Use, "list its keys", |lease| Ok(objects::names(lease)?))
     }
 }
 
@@ -215,7 +212,7 @@ impl Pkcs11Key {
                 outcome => return outcome,
             }
         }
-        let found = objects::find(lease.session(), &self.id, &self.pool.place())?;
+        let found = objects::find(lease, &self.id, &self.pool.place())?;
         // A signature that does not fit the certificate would be noticed only by those who receive it.
         if found.public_key != self.public_key {
             return Err(Failure::Final(KeyError::KeyReplaced {

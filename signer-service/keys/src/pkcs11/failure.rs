@@ -9,6 +9,8 @@ use crate::KeyError;
 pub(super) enum Failure {
     /// The module said no.
     Module(Error),
+    /// The module said no in the middle of something that must not be done twice.
+    Halfway(Error),
     /// The token is gone; the error says what is missing.
     Gone(KeyError),
     /// We know the reason, and that connecting anew would not help.

@@ -17,6 +17,7 @@ use der::{Decode, Encode, Sequence};
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
 use super::failure::Failure;
+use super::pool::Lease;
 use crate::{DigestAlgorithm, KeyAlgorithm, KeyError, KeyId, Signature, SignatureAlgorithm};
 
 /// A private key in the token, and what is known of it.
@@ -43,7 +44,7 @@ pub(super) fn generate(session: &Session, id: &KeyId, algorithm: KeyAlgorithm) -
         Attribute::Label(octets(id)),
         Attribute::Verify(true),
     ];
-    let mut private = vec![
+    let private = [
         Attribute::Token(true),
         Attribute::Private(true),
         Attribute::Id(octets(id)),
@@ -51,8 +52,12 @@ pub(super) fn generate(session: &Session, id: &KeyId, algorithm: KeyAlgorithm) -
         Attribute::Sensitive(true),
         Attribute::Extractable(false),
         Attribute::Sign(true),
+        // Some modules allow all of these when they are not told otherwise.
+        Attribute::Decrypt(false),
+        Attribute::Unwrap(false),
+        Attribute::Derive(false),
     ];
-    let (mechanism, kind, uses) = match algorithm {
+    let (mechanism, kind) = match algorithm {
         KeyAlgorithm::P256 => elliptic(&P256),
         KeyAlgorithm::P384 => elliptic(&P384),
         KeyAlgorithm::Rsa2048 => rsa(Ulong::new(2048)),
@@ -60,29 +65,22 @@ pub(super) fn generate(session: &Session, id: &KeyId, algorithm: KeyAlgorithm) -
         KeyAlgorithm::Rsa4096 => rsa(Ulong::new(4096)),
     };
     public.extend(kind);
-    private.extend(uses);
     let (public, private) = session.generate_key_pair(&mechanism, &public, &private)?;
     Ok(Made { private, public })
 }
 
-/// How to make an RSA key: the mechanism, what the public half is like, and what the private half may not do.
-fn rsa(bits: Ulong) -> (Mechanism<'static>, Vec<Attribute>, Vec<Attribute>) {
+/// How to make an RSA key: the mechanism, and what the public half is like.
+fn rsa(bits: Ulong) -> (Mechanism<'static>, Vec<Attribute>) {
     // 65537, as for keys in software; S/MIME BR, 6.1.6 allow it.
     let exponent = vec![1, 0, 1];
-    (
-        Mechanism::RsaPkcsKeyPairGen,
-        vec![Attribute::ModulusBits(bits), Attribute::PublicExponent(exponent)],
-        vec![Attribute::Decrypt(false), Attribute::Unwrap(false)],
-    )
+    let kind = vec![Attribute::ModulusBits(bits), Attribute::PublicExponent(exponent)];
+    (Mechanism::RsaPkcsKeyPairGen, kind)
 }
 
 /// The same for a key on a curve.
-fn elliptic(curve: &Curve) -> (Mechanism<'static>, Vec<Attribute>, Vec<Attribute>) {
-    (
-        Mechanism::EccKeyPairGen,
-        vec![Attribute::EcParams(curve.parameters.to_vec())],
-        vec![Attribute::Derive(false)],
-    )
+fn elliptic(curve: &Curve) -> (Mechanism<'static>, Vec<Attribute>) {
+    let kind = vec![Attribute::EcParams(curve.parameters.to_vec())];
+    (Mechanism::EccKeyPairGen, kind)
 }
 
 /// Destroys a key pair that should not have been made.
@@ -93,27 +91,48 @@ pub(super) fn discard(session: &Session, made: Made) -> Result<(), Error> {
     private.and(public)
 }
 
-/// The private or the public keys of that name which the token keeps.
-pub(super) fn named(session: &Session, class: ObjectClass, id: &KeyId) -> Result<Vec<ObjectHandle>, Error> {
-    session.find_objects(&[
-        Attribute::Class(class),
-        Attribute::Token(true),
-        Attribute::Id(octets(id)),
-    ])
+/// The keys of one name that a token keeps.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) private: Vec<ObjectHandle>,
+    pub(super) public: Vec<ObjectHandle>,
 }
 
-/// How many private or public keys have that name, whichever are more.
-pub(super) fn most_named(session: &Session, id: &KeyId) -> Result<usize, Error> {
-    let private = named(session, ObjectClass::PRIVATE_KEY, id)?.len();
-    let public = named(session, ObjectClass::PUBLIC_KEY, id)?.len();
-    Ok(private.max(public))
+impl Named {
+    pub(super) fn search(lease: &Lease<'_>, id: &KeyId) -> Result<Self, Error> {
+        let search = |class| {
+            lease.session().find_objects(&[
+                Attribute::Class(class),
+                Attribute::Token(true),
+                Attribute::Id(octets(id)),
+            ])
+        };
+        let found = Self {
+            private: search(ObjectClass::PRIVATE_KEY)?,
+            public: search(ObjectClass::PUBLIC_KEY)?,
+        };
+        if found.private.is_empty() {
+            lease.check_connected()?;
+        }
+        Ok(found)
+    }
+
+    /// How many keys they are, if each private one has its public one.
+    pub(super) fn count(&self) -> usize {
+        self.private.len().max(self.public.len())
+    }
 }
 
 /// The names of all private keys that have one of ours.
-pub(super) fn names(session: &Session) -> Result<Vec<KeyId>, Error> {
+pub(super) fn names(lease: &Lease<'_>) -> Result<Vec<KeyId>, Error> {
+    let session = lease.session();
     let template = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Token(true)];
+    let handles = session.find_objects(&template)?;
+    if handles.is_empty() {
+        lease.check_connected()?;
+    }
     let mut names = Vec::new();
-    for handle in session.find_objects(&template)? {
+    for handle in handles {
         let attributes = session.get_attributes(handle, &[AttributeType::Id])?;
         if let [Attribute::Id(octets)] = attributes.as_slice()
             && let Ok(text) = str::from_utf8(octets)
@@ -130,7 +149,7 @@ pub(super) fn names(session: &Session) -> Result<Vec<KeyId>, Error> {
 /// Finds the key of that name and reads its public half.
 ///
 /// Refuses a key that could leave the token, however it came there.
-pub(super) fn find(session: &Session, id: &KeyId, place: &str) -> Result<Found, Failure> {
+pub(super) fn find(lease: &Lease<'_>, id: &KeyId, place: &str) -> Result<Found, Failure> {
     let unusable = |problem| {
         Failure::Final(KeyError::KeyUnusable {
             id: id.clone(),
@@ -138,7 +157,9 @@ pub(super) fn find(session: &Session, id: &KeyId, place: &str) -> Result<Found, 
             problem,
         })
     };
-    let handle = match named(session, ObjectClass::PRIVATE_KEY, id)?.as_slice() {
+    let session = lease.session();
+    let named = Named::search(lease, id)?;
+    let handle = match named.private.as_slice() {
         [handle] => *handle,
         [] => {
             return Err(Failure::Final(KeyError::NotFound {
@@ -153,7 +174,7 @@ pub(super) fn find(session: &Session, id: &KeyId, place: &str) -> Result<Found, 
             }));
         }
     };
-    let [public] = named(session, ObjectClass::PUBLIC_KEY, id)?[..] else {
+    let [public] = named.public[..] else {
         return Err(unusable(
             "the token needs exactly one public key with the same CKA_ID; remove the key and make a new one, or put its \
              public key into the token",

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cryptoki::error::RvError;
+use cryptoki::context::Function;
+use cryptoki::error::{Error, RvError};
 use cryptoki::session::{Session, SessionState, UserType};
 use cryptoki::slot::Slot;
 
@@ -83,8 +84,8 @@ impl Pool {
     /// Does something in a session. `action` says in errors what the token did not do.
     ///
     /// When it turns out that the session, the login or the token is lost, the module is initialized anew, and
-    /// `operation` is called a second and last time. So it must be fit to be done again; where it is not, it reports
-    /// the loss itself, as [`Failure::Final`].
+    /// `operation` is called a second and last time. So it must be fit to be done again; from where it is not, it
+    /// fails with [`Failure::Halfway`].
     pub(super) fn with_session<T>(
         &self,
         access: Access,
@@ -96,7 +97,7 @@ impl Pool {
             Err(failed) => failed,
         };
         let lost = match &failure {
-            Failure::Module(error) => remedy(error) == Remedy::Reconnect,
+            Failure::Module(error) | Failure::Halfway(error) => remedy(error) == Remedy::Reconnect,
             // When nothing was ever there, somebody has to look at the settings.
             Failure::Gone(_) => self.connected.load(Ordering::Relaxed),
             Failure::Final(_) => false,
@@ -107,6 +108,9 @@ impl Pool {
         self.module
             .restart(generation)
             .map_err(|error| self.unavailable(error.into()))?;
+        if let Failure::Halfway(_) = failure {
+            return Err(self.error(action, failure));
+        }
         match self.attempt(access, &operation)? {
             Ok(value) => Ok(value),
             Err((_, failure)) => Err(self.error(action, failure)),
@@ -156,13 +160,17 @@ impl Pool {
             state.generation = running.generation();
         }
         loop {
-            if let Some(session) = state.idle.pop() {
-                if access == Access::Use {
-                    return Ok(session);
-                }
-                // Sessions that may change something are not kept, and one must go for the new one to come.
-                state.open -= 1;
+            // Sessions that may change something are not kept.
+            if access == Access::Use
+                && let Some(session) = state.idle.pop()
+            {
+                return Ok(session);
+            }
+            if state.open >= state.limit
+                && let Some(session) = state.idle.pop()
+            {
                 close(session);
+                state.open -= 1;
             }
             if state.open < state.limit {
                 match self.open_session(&mut state, running, access) {
@@ -223,9 +231,6 @@ impl Pool {
         }
         let token = self.place();
         let about = running.context().get_token_info(slot)?;
-        if !about.login_required() {
-            return Ok(());
-        }
         if about.user_pin_locked() {
             return Err(KeyError::PinLocked { token }.into());
         }
@@ -291,10 +296,10 @@ impl Pool {
             Failure::Final(error) => error,
             Failure::Gone(error) if self.connected.load(Ordering::Relaxed) => self.unavailable(error.into()),
             Failure::Gone(error) => error,
-            Failure::Module(error) if is(&error, RvError::TokenWriteProtected) => {
+            Failure::Module(error) | Failure::Halfway(error) if is(&error, RvError::TokenWriteProtected) => {
                 KeyError::TokenReadOnly { token: self.place() }
             }
-            Failure::Module(error) => match remedy(&error) {
+            Failure::Module(error) | Failure::Halfway(error) => match remedy(&error) {
                 Remedy::Reconnect | Remedy::Wait => self.unavailable(error.into()),
                 Remedy::Nothing => KeyError::TokenRefused {
                     action,
@@ -344,6 +349,18 @@ impl Lease<'_> {
     pub(super) fn session(&self) -> &Session {
         // It is there until `give_back` or `drop`, after which nobody can call this.
         self.session.as_ref().expect("the session is still here")
+    }
+
+    /// Makes sure that the token is there and the user logged in. To be asked before something counts as not found:
+    /// a token hides private keys from everybody who is not logged in, and some modules go on answering for a token
+    /// that is gone, as if it were empty.
+    pub(super) fn check_connected(&self) -> Result<(), Error> {
+        let about = self.session().get_session_info()?;
+        self.running.context().get_token_info(about.slot_id())?;
+        match about.session_state() {
+            SessionState::RoUser | SessionState::RwUser => Ok(()),
+            _ => Err(Error::Pkcs11(RvError::UserNotLoggedIn, Function::FindObjects)),
+        }
     }
 
     /// Which initialization of the module the handles of objects belong to.
