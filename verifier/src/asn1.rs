@@ -159,6 +159,14 @@ pub(crate) fn whole_sequence(input: &[u8]) -> Result<Reader<'_>, Malformed> {
     Ok(inside)
 }
 
+/// Reads exactly one DER element that fills the whole input and has this tag.
+pub(crate) fn whole_element(input: &[u8], tag: u8) -> Result<Element<'_>, Malformed> {
+    let mut reader = Reader::new(input, Rules::Distinguished);
+    let element = reader.expect(tag)?;
+    reader.finish()?;
+    Ok(element)
+}
+
 pub(crate) fn object_identifier(content: &[u8]) -> Result<ObjectIdentifier, Malformed> {
     ObjectIdentifier::from_bytes(content).map_err(|_| Malformed::Value {
         what: "an OBJECT IDENTIFIER",

@@ -158,9 +158,8 @@ pub(crate) fn verify(
 ) -> Result<(), VerificationFailure> {
     let algorithm = SignatureAlgorithm::from_identifier(algorithm).map_err(VerificationFailure::Algorithm)?;
     key.fits(algorithm).map_err(VerificationFailure::Algorithm)?;
-    let digest = crypto.digest(algorithm.digest, &[to_be_signed]);
     crypto
-        .verify(key, algorithm, &digest, signature)
+        .verify(key, algorithm, &[to_be_signed], signature)
         .map_err(|_| VerificationFailure::Signature)
 }
 

@@ -15,6 +15,7 @@
 #![warn(missing_docs, clippy::as_conversions)]
 
 mod asn1;
+mod backend;
 mod certificate;
 mod content_type;
 mod crypto;
@@ -22,6 +23,7 @@ mod distinguished_name;
 mod extensions;
 mod finding;
 pub mod header;
+mod links;
 mod message;
 mod name;
 pub mod path;
@@ -32,7 +34,9 @@ mod trust;
 mod verdict;
 mod verify;
 
+pub use crate::backend::Backend;
 pub use crate::finding::{Finding, Problem, Severity};
+pub use crate::links::VerifiedLinks;
 pub use crate::revocation::{RevocationStatus, check_crl};
 pub use crate::trust::{AnchorProblem, TrustStore, Vouches};
 pub use crate::verdict::{Identity, Integrity, PathFact, Signer, Status, Verdict};

@@ -11,9 +11,10 @@ use policies::time::Timestamp;
 use self::name_constraints::NameState;
 use self::policy_graph::PolicyState;
 use crate::certificate::Certificate;
-use crate::crypto::{Crypto, PureRust};
+use crate::crypto::Crypto;
 use crate::extensions::{ANY_EXTENDED_KEY_USAGE, EMAIL_PROTECTION, KEY_CERT_SIGN};
 use crate::finding::{Code, Problem};
+use crate::links::Link;
 use crate::revocation::{self, RevocationStatus};
 use crate::trust::{Anchor, TrustStore, Vouches};
 
@@ -40,6 +41,7 @@ pub struct VerifiedPath<'a> {
     anchor: Certificate<'a>,
     vouches: Vouches,
     policies: BTreeSet<ObjectIdentifier>,
+    crypto: &'static dyn Crypto,
 }
 
 impl<'a> VerifiedPath<'a> {
@@ -66,7 +68,7 @@ impl<'a> VerifiedPath<'a> {
 
     /// What CRLs (DER) by the issuers of this path say about it at `at`.
     pub fn revocation(&self, crls: &[Vec<u8>], at: Timestamp) -> RevocationStatus {
-        revocation::check(self, crls, at, &PureRust).status
+        revocation::check(self, crls, at, self.crypto).status
     }
 
     pub(crate) fn parsed(&self) -> &[Certificate<'a>] {
@@ -93,7 +95,7 @@ pub fn verify_path<'a>(
     parameters: &PathParameters,
 ) -> Result<VerifiedPath<'a>, Problem> {
     let end_entity = Certificate::read(end_entity)?;
-    find(end_entity, intermediates, trust, at, parameters, &PureRust)
+    find(end_entity, intermediates, trust, at, parameters)
 }
 
 pub(crate) fn find<'a>(
@@ -102,7 +104,6 @@ pub(crate) fn find<'a>(
     trust: &'a TrustStore,
     at: Timestamp,
     parameters: &PathParameters,
-    crypto: &dyn Crypto,
 ) -> Result<VerifiedPath<'a>, Problem> {
     let mut pool: Vec<Certificate<'a>> = Vec::new();
     for raw in intermediates.into_iter().take(MAXIMUM_POOL) {
@@ -116,9 +117,15 @@ pub(crate) fn find<'a>(
         trust,
         at,
         parameters,
-        crypto,
     };
-    search.extend(&mut vec![&end_entity], &mut Budget::default())
+    let path = search.extend(&mut vec![&end_entity], &mut Budget::default())?;
+    if let Some(links) = trust.links() {
+        let above = path.certificates().skip(1).chain([path.anchor()]);
+        for (certificate, issuer) in path.certificates().zip(above) {
+            links.remember(Link::new(issuer, certificate));
+        }
+    }
+    Ok(path)
 }
 
 /// Work that whoever wrote the message can multiply.
@@ -153,7 +160,6 @@ struct Search<'s, 'a> {
     trust: &'a TrustStore,
     at: Timestamp,
     parameters: &'s PathParameters,
-    crypto: &'s dyn Crypto,
 }
 
 impl<'s, 'a> Search<'s, 'a> {
@@ -214,10 +220,15 @@ impl<'s, 'a> Search<'s, 'a> {
         budget: &mut Budget,
     ) -> Result<(), Problem> {
         Budget::spend(&mut budget.signatures)?;
+        if let Some(links) = self.trust.links()
+            && links.knows(Link::new(issuer.raw, certificate.raw))
+        {
+            return Ok(());
+        }
         let key = issuer.public_key().map_err(|problem| {
             Code::CertificateAlgorithm.because(format!("the key of {} is not accepted: {problem}", issuer.describe()))
         })?;
-        certificate.verify_signature(&key, self.crypto)
+        certificate.verify_signature(&key, self.trust.crypto())
     }
 
     /// RFC 5280 sections 6.1.2 to 6.1.5 without signatures, which are checked while building, and revocation.
@@ -295,6 +306,7 @@ impl<'s, 'a> Search<'s, 'a> {
             anchor: anchor.clone(),
             vouches: entry.vouches(),
             policies,
+            crypto: self.trust.crypto(),
         })
     }
 }

@@ -204,9 +204,9 @@ impl<'a> SignedData<'a> {
         let digest = DigestAlgorithm::from_identifier(&signer.digest_algorithm).map_err(unacceptable)?;
         let algorithm =
             SignatureAlgorithm::of_signer_info(&signer.signature_algorithm, digest).map_err(unacceptable)?;
-        if algorithm.digest != digest {
+        if !algorithm.goes_with(digest) {
             return Err(
-                Code::DigestMismatch.because("the digest algorithm differs from the one the signature algorithm names")
+                Code::DigestMismatch.because("the digest algorithm is not the one the signature algorithm goes with")
             );
         }
         // 2. Attributes: in shape, and about this content.
@@ -236,7 +236,7 @@ impl<'a> SignedData<'a> {
         key.fits(algorithm)
             .map_err(|problem| Code::SignatureInvalid.because(problem.to_string()))?;
         let length = asn1_length(signer.signed_attributes.len());
-        let signed = crypto.digest(digest, &[&[SET], &length, signer.signed_attributes]);
+        let signed: [&[u8]; 3] = [&[SET], &length, signer.signed_attributes];
         crypto
             .verify(&key, algorithm, &signed, signer.signature)
             .map_err(|_| Code::SignatureInvalid.because("the signature does not verify with the signer's key"))?;

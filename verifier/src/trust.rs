@@ -1,12 +1,16 @@
 //! Whom the embedder trusts, and with what.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
+use crate::backend::Backend;
 use crate::certificate::Certificate;
-use crate::crypto::UnacceptableAlgorithm;
+use crate::crypto::{Crypto, UnacceptableAlgorithm};
 use crate::distinguished_name::DistinguishedName;
 use crate::extensions::KEY_CERT_SIGN;
 use crate::finding::Problem;
+use crate::links::VerifiedLinks;
 
 /// What an anchor's certificates are believed about.
 ///
@@ -20,10 +24,12 @@ pub enum Vouches {
     SignaturesOnly,
 }
 
-/// The trust anchors.
+/// The trust anchors, and how signatures below them are checked. Meant to be made once and used for every message.
 #[derive(Debug, Clone, Default)]
 pub struct TrustStore {
     anchors: Vec<Anchor>,
+    backend: Backend,
+    links: Option<Arc<VerifiedLinks>>,
 }
 
 /// Why a certificate cannot be a trust anchor.
@@ -78,6 +84,22 @@ impl TrustStore {
         Ok(self)
     }
 
+    /// Uses this backend instead of the fastest one.
+    #[must_use]
+    pub fn with_backend(mut self, backend: Backend) -> Self {
+        self.backend = backend;
+        self
+    }
+
+    /// Remembers which certificates signed which, so that the authorities behind much mail are checked once.
+    ///
+    /// Without this every signature is checked for every message. The verdicts are the same.
+    #[must_use]
+    pub fn remembering(mut self, links: Arc<VerifiedLinks>) -> Self {
+        self.links = Some(links);
+        self
+    }
+
     /// How many anchors there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -88,6 +110,14 @@ impl TrustStore {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.anchors.is_empty()
+    }
+
+    pub(crate) fn crypto(&self) -> &'static dyn Crypto {
+        self.backend.crypto()
+    }
+
+    pub(crate) fn links(&self) -> Option<&VerifiedLinks> {
+        self.links.as_deref()
     }
 
     pub(crate) fn named(&self, name: &DistinguishedName) -> impl Iterator<Item = &Anchor> {

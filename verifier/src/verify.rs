@@ -4,7 +4,7 @@ use policies::mailbox::Mailbox;
 use policies::time::{Span, Timestamp};
 
 use crate::content_type::ContentType;
-use crate::crypto::PureRust;
+use crate::crypto::Crypto;
 use crate::extensions::{DIGITAL_SIGNATURE, NON_REPUDIATION};
 use crate::finding::{Code, Effect, Problem};
 use crate::header::{FromProblem, HeaderBlock, Sender, date::date, one_mailbox, sender};
@@ -130,7 +130,7 @@ fn examine(
         Envelope::Clear { entity, cms, micalg } => (cms, Some(*entity), micalg.as_deref()),
         Envelope::Opaque { cms } => (cms, None, None),
     };
-    let (signed_data, entity, signature) = match check_integrity(cms, outside, material) {
+    let (signed_data, entity, signature) = match check_integrity(cms, outside, material, trust.crypto()) {
         Ok(intact) => intact,
         Err(problem) => {
             if problem.code.effect() == Effect::Broken {
@@ -171,7 +171,7 @@ fn examine(
         .copied()
         .chain(material.intermediates.iter().map(Vec::as_slice));
     let parameters = PathParameters::default();
-    let path = path::find(certificate.clone(), intermediates, trust, at, &parameters, &PureRust);
+    let path = path::find(certificate.clone(), intermediates, trust, at, &parameters);
     verdict.path = if path.is_ok() {
         PathFact::Verified
     } else {
@@ -199,7 +199,7 @@ fn examine(
             organization: None,
             title: None,
         });
-        let revocation = revocation::check(path, &material.crls, at, &PureRust);
+        let revocation = revocation::check(path, &material.crls, at, trust.crypto());
         verdict.revocation = revocation.status;
         let withholds = match revocation.status {
             RevocationStatus::Good | RevocationStatus::Revoked => false,
@@ -229,6 +229,7 @@ fn check_integrity<'c>(
     cms: &'c [u8],
     outside: Option<&[u8]>,
     material: &'c Material,
+    crypto: &dyn Crypto,
 ) -> Result<(SignedData<'c>, Vec<u8>, IntactSignature<'c>), Problem> {
     let mut signed_data = SignedData::read(cms)?;
     let entity = match (outside, signed_data.content.take()) {
@@ -240,7 +241,7 @@ fn check_integrity<'c>(
         (None, None) => return Err(Code::ContentMissing.because("the signature carries no content")),
     };
     let others = material.intermediates.iter().map(Vec::as_slice);
-    let signature = signed_data.verify(&entity, others, &PureRust)?;
+    let signature = signed_data.verify(&entity, others, crypto)?;
     Ok((signed_data, entity, signature))
 }
 

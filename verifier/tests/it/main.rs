@@ -1,5 +1,6 @@
 //! The verifier from outside: messages in, verdicts out.
 
+mod algorithms;
 mod good;
 mod invariant_11;
 mod openssl_peer;

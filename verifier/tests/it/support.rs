@@ -1,6 +1,7 @@
 //! Certificates, CMS structures and messages written byte by byte, so that each byte can be wrong on purpose.
 
 mod certificates;
+mod peer_keys;
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -8,10 +9,11 @@ use std::sync::Arc;
 use der::Encode;
 use keys::{SigningKey, testing};
 use policies::time::Timestamp;
-use sha2::{Digest, Sha256, Sha384};
+use sha2::{Digest, Sha256, Sha384, Sha512};
 use verifier::{Material, Policy, TrustStore, Verdict, Vouches, verify};
 
 pub(crate) use self::certificates::*;
+pub(crate) use self::peer_keys::*;
 
 /// 2026-11-22T00:00:00Z.
 pub(crate) const NOW: Timestamp = Timestamp::from_unix(1_795_305_600);
@@ -108,6 +110,7 @@ impl Scenario {
             not_after: "450101000000Z",
             key: testing::p384(),
             public_key: None,
+            algorithm: None,
             extensions: Vec::new(),
         };
         root.with(BASIC_CONSTRAINTS, true, AUTHORITY.to_vec())
@@ -120,6 +123,7 @@ impl Scenario {
             not_after: "350101000000Z",
             key: testing::other_p256(),
             public_key: None,
+            algorithm: None,
             extensions: Vec::new(),
         };
         issuing
@@ -135,6 +139,7 @@ impl Scenario {
             not_after: "270101000000Z",
             key: testing::p256(),
             public_key: None,
+            algorithm: None,
             extensions: Vec::new(),
         };
         leaf.with(KEY_USAGE, true, DIGITAL_SIGNATURE.to_vec())
@@ -198,6 +203,7 @@ impl Scenario {
         let key = self.signer.as_ref().unwrap_or(&self.leaf.key);
         let digest = |content: &[u8]| match cms.digest {
             SHA_384 => Sha384::digest(content).to_vec(),
+            SHA_512 => Sha512::digest(content).to_vec(),
             _ => Sha256::digest(content).to_vec(),
         };
         let signing_certificate = sequence(&[&sequence(&[&sequence(&[&octets(&Sha256::digest(&leaf))])])]);
@@ -392,6 +398,7 @@ pub(crate) const ALGORITHM_PROTECTION: &str = "1.2.840.113549.1.9.52";
 pub(crate) const SHA_1: &str = "1.3.14.3.2.26";
 pub(crate) const SHA_256: &str = "2.16.840.1.101.3.4.2.1";
 pub(crate) const SHA_384: &str = "2.16.840.1.101.3.4.2.2";
+pub(crate) const SHA_512: &str = "2.16.840.1.101.3.4.2.3";
 /// SEQUENCE { cA TRUE }.
 pub(crate) const AUTHORITY: &[u8] = &[0x30, 0x03, 0x01, 0x01, 0xff];
 /// keyCertSign and cRLSign.

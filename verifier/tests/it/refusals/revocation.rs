@@ -133,7 +133,13 @@ fn a_list_can_be_told_from_other_files_before_it_is_used() {
     assert_eq!(check_crl(&scenario.issuing_crl(&old)), Ok(()));
     let (leaf, ..) = scenario.chain();
     let longer = [list.as_slice(), &[0]].concat();
-    for other in [&leaf[..], b"-----BEGIN X509 CRL-----", b"", &list[..list.len() - 1], &longer] {
+    for other in [
+        &leaf[..],
+        b"-----BEGIN X509 CRL-----",
+        b"",
+        &list[..list.len() - 1],
+        &longer,
+    ] {
         assert_eq!(check_crl(other).map_err(|problem| problem.code()), Err("crl-malformed"));
     }
 }

@@ -78,6 +78,8 @@ pub(crate) struct Certificate {
     pub(crate) key: Arc<dyn SigningKey>,
     /// Instead of the key's own.
     pub(crate) public_key: Option<Vec<u8>>,
+    /// How the issuer signs, if not as its key says.
+    pub(crate) algorithm: Option<Vec<u8>>,
     pub(crate) extensions: Vec<(&'static str, bool, Vec<u8>)>,
 }
 
@@ -108,7 +110,8 @@ impl Certificate {
     }
 
     pub(crate) fn sign(&self, issuer_key: &dyn SigningKey) -> Vec<u8> {
-        let algorithm = issuer_key.algorithm().identifier().to_der().unwrap();
+        let own = || issuer_key.algorithm().identifier().to_der().unwrap();
+        let algorithm = self.algorithm.clone().unwrap_or_else(own);
         let extensions: Vec<Vec<u8>> = self
             .extensions
             .iter()
