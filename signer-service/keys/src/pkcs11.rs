@@ -10,10 +10,12 @@
 //! ```text
 //! $ apt-get install softhsm2
 //! $ install -m 600 /dev/null token.pin
-//! $ head -c 15 /dev/urandom | base64 > token.pin      # the PIN of the user
-//! $ softhsm2-util --init-token --free --label sealwright --pin "$(cat token.pin)"
-//!   (asks for the PIN of the security officer: keep it elsewhere)
+//! $ head -c 15 /dev/urandom | base64 > token.pin
+//! $ softhsm2-util --init-token --free --label sealwright
 //! ```
+//!
+//! The last command asks for two PINs: one for the security officer, to be kept elsewhere, and the one in the file for the
+//! user. Then the configuration says:
 //!
 //! ```toml
 //! [keys]
@@ -39,6 +41,11 @@
 //! sent again until its file holds another one, and the last try before a token locks itself is left to people.
 //!
 //! Nothing else in the process may use the same module.
+//!
+//! # SoftHSM
+//!
+//! It is made for trying out, and it is no stronger than files: the PIN is all that guards them. It writes the file of a
+//! token anew at each login, so that another process may find no token for a moment and get a temporary error.
 
 mod failure;
 mod module;

@@ -118,10 +118,6 @@ impl Pool {
     }
 
     /// One try. The outer error is that the module does not run; the inner one names the initialization it belongs to.
-    #[expect(
-        clippy::type_complexity,
-        reason = "the type is local, and a name would hide which error is which"
-    )]
     fn attempt<T>(
         &self,
         access: Access,
@@ -291,23 +287,9 @@ impl Pool {
     }
 
     /// What to tell the caller after the last try.
-    pub(super) fn error(&self, action: &'static str, failure: Failure) -> KeyError {
-        match failure {
-            Failure::Final(error) => error,
-            Failure::Gone(error) if self.connected.load(Ordering::Relaxed) => self.unavailable(error.into()),
-            Failure::Gone(error) => error,
-            Failure::Module(error) | Failure::Halfway(error) if is(&error, RvError::TokenWriteProtected) => {
-                KeyError::TokenReadOnly { token: self.place() }
-            }
-            Failure::Module(error) | Failure::Halfway(error) => match remedy(&error) {
-                Remedy::Reconnect | Remedy::Wait => self.unavailable(error.into()),
-                Remedy::Nothing => KeyError::TokenRefused {
-                    action,
-                    token: self.place(),
-                    source: error.into(),
-                },
-            },
-        }
+    fn error(&self, action: &'static str, failure: Failure) -> KeyError {
+        let was_there = self.connected.load(Ordering::Relaxed);
+        explain(self.place(), was_there, action, failure)
     }
 
     fn unavailable(&self, source: Box<dyn std::error::Error + Send + Sync>) -> KeyError {
@@ -390,6 +372,28 @@ impl Drop for Lease<'_> {
     }
 }
 
+/// The error for a failure that is left to the caller. A token that is missing may come back if it `was_there`.
+fn explain(token: String, was_there: bool, action: &'static str, failure: Failure) -> KeyError {
+    let unavailable = |token, source| KeyError::Unavailable {
+        what: token,
+        source: Some(source),
+    };
+    match failure {
+        Failure::Final(error) => error,
+        Failure::Gone(error) if was_there => unavailable(token, error.into()),
+        Failure::Gone(error) => error,
+        Failure::Module(error) | Failure::Halfway(error) => match remedy(&error) {
+            Remedy::Reconnect | Remedy::Wait => unavailable(token, error.into()),
+            Remedy::Nothing if is(&error, RvError::TokenWriteProtected) => KeyError::TokenReadOnly { token },
+            Remedy::Nothing => KeyError::TokenRefused {
+                action,
+                token,
+                source: error.into(),
+            },
+        },
+    }
+}
+
 /// Closes a session of the present initialization. An error means that it is closed already.
 fn close(session: Session) {
     let _ = session.close();
@@ -397,3 +401,56 @@ fn close(session: Session) {
 
 /// Longer than any signature takes, and shorter than the patience of those who wait for it.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(value: RvError, was_there: bool) -> KeyError {
+        let failure = Failure::Module(Error::Pkcs11(value, Function::Sign));
+        explain("the token `a`".into(), was_there, "sign", failure)
+    }
+
+    #[test]
+    fn a_token_that_may_not_be_written_is_a_fact_of_its_own() {
+        let error = explained(RvError::TokenWriteProtected, true);
+        assert!(matches!(error, KeyError::TokenReadOnly { .. }), "{error}");
+        assert!(!error.is_temporary());
+    }
+
+    #[test]
+    fn what_a_new_connection_or_patience_may_repair_is_temporary() {
+        for value in [
+            RvError::DeviceRemoved,
+            RvError::TokenNotPresent,
+            RvError::SessionCount,
+            RvError::HostMemory,
+        ] {
+            assert!(explained(value, true).is_temporary(), "{value:?}");
+            assert!(explained(value, false).is_temporary(), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_token_refuses_names_the_deed_and_keeps_the_cause() {
+        let error = explained(RvError::KeyFunctionNotPermitted, true);
+        assert!(error.to_string().starts_with("the token `a` did not sign; "), "{error}");
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("Sign"), "{cause}");
+        assert!(!error.is_temporary());
+    }
+
+    #[test]
+    fn a_missing_token_is_temporary_only_when_it_was_there() {
+        let missing = || {
+            Failure::Gone(KeyError::TokenNotFound {
+                token: "token `a`".into(),
+                module: "/m.so".into(),
+                found: Vec::new(),
+            })
+        };
+        assert!(explain("the token `a`".into(), true, "sign", missing()).is_temporary());
+        let error = explain("the token `a`".into(), false, "sign", missing());
+        assert!(matches!(error, KeyError::TokenNotFound { .. }), "{error}");
+    }
+}

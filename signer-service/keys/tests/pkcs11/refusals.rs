@@ -350,10 +350,14 @@ fn check_read_only(tokens: &Tokens) {
     let store = Pkcs11KeyStore::open(&tokens.settings()).unwrap();
     let key = store.open(&id("a")).unwrap();
     check_signs(&*key);
-    println!("{:?}", store.generate(&id("b"), KeyAlgorithm::P256));
-    println!("{:?}", store.remove(&id("a")));
-    assert!(store.generate(&id("b"), KeyAlgorithm::P256).is_err());
-    assert!(store.remove(&id("a")).is_err());
+    for refusal in [
+        store.generate(&id("b"), KeyAlgorithm::P256).unwrap_err(),
+        store.remove(&id("a")).unwrap_err(),
+    ] {
+        // SoftHSM says that something went wrong, and not what.
+        let expected = matches!(refusal, KeyError::TokenReadOnly { .. } | KeyError::Unavailable { .. });
+        assert!(expected, "{refusal:?}");
+    }
     check_signs(&*key);
     assert_eq!(store.list().unwrap(), [id("a")]);
 }
