@@ -60,7 +60,7 @@ impl Crypto for AwsLc {
                     Sha384 => &ECDSA_P256_SHA384_ASN1,
                     Sha512 => &ECDSA_P256_SHA512_ASN1,
                 };
-                by_digest(algorithm, &key.to_sec1_bytes(), digest)
+                by_digest(algorithm, key.to_sec1_point(false).as_bytes(), digest)
             }
             (PublicKey::P384(key), SignatureAlgorithm::Ecdsa(digest)) => {
                 let algorithm = match digest {
@@ -68,14 +68,14 @@ impl Crypto for AwsLc {
                     Sha384 => &ECDSA_P384_SHA384_ASN1,
                     Sha512 => &ECDSA_P384_SHA512_ASN1,
                 };
-                by_digest(algorithm, &key.to_sec1_bytes(), digest)
+                by_digest(algorithm, key.to_sec1_point(false).as_bytes(), digest)
             }
             (PublicKey::P521(key), SignatureAlgorithm::Ecdsa(digest @ (Sha384 | Sha512))) => {
                 let algorithm = match digest {
                     Sha384 => &ECDSA_P521_SHA384_ASN1,
                     _ => &ECDSA_P521_SHA512_ASN1,
                 };
-                by_digest(algorithm, &key.to_sec1_bytes(), digest)
+                by_digest(algorithm, key.to_sec1_point(false).as_bytes(), digest)
             }
             #[cfg(feature = "ml-dsa")]
             (PublicKey::MlDsa(own, key), SignatureAlgorithm::MlDsa(set)) if *own == set => {

@@ -70,8 +70,8 @@ fn integers(der: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
 
 fn positive<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Malformed> {
     match reader.expect(INTEGER)?.content {
-        [0, magnitude @ [first, ..]] if first & 0x80 != 0 => Ok(magnitude),
-        content @ [first, ..] if first & 0x80 == 0 && *first != 0 => Ok(content),
+        [0, magnitude @ ..] if magnitude.first().is_some_and(|first| *first >= 0x80) => Ok(magnitude),
+        content @ [1..=0x7f, ..] => Ok(content),
         _ => Err(Malformed::Value {
             what: "a positive INTEGER",
         }),
