@@ -38,7 +38,7 @@ pub async fn run(app: Arc<App>, shutdown: impl Future<Output = ()> + Send) {
 pub struct Schedule {
     recovered: bool,
     checkpoint: Option<Timestamp>,
-    relint: Option<Timestamp>,
+    daily: Option<Timestamp>,
 }
 
 /// One look at the clock: does what is due.
@@ -56,9 +56,10 @@ pub async fn tick(app: &Arc<App>, schedule: &mut Schedule) {
         schedule.checkpoint = Some(now);
         log("sign the audit log", audit::checkpoint(app).await.map(drop));
     }
-    if due(schedule.relint, RELINT_PERIOD) {
-        schedule.relint = Some(now);
+    if due(schedule.daily, DAILY) {
+        schedule.daily = Some(now);
         log("lint the stored certificates again", relint(app).await.map(drop));
+        log("give up old orders", orders::give_up_old(app).await.map(drop));
     }
 }
 
@@ -228,7 +229,7 @@ fn errors_of(row: &CertificateRow, now: Timestamp) -> Vec<Finding> {
 const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(30);
 const CHECKPOINT_PERIOD: Span = Span::hours(1);
 /// DESIGN invariant 13: daily.
-const RELINT_PERIOD: Span = Span::hours(24);
+const DAILY: Span = Span::hours(24);
 const RELINT_PAGE: i64 = 200;
 /// More than a process can have at work when it stops.
 const MOST_AT_ONCE: i64 = 10_000;

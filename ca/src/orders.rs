@@ -12,12 +12,12 @@ use std::sync::Arc;
 use der::{Decode, Encode};
 use policies::mailbox::Mailbox;
 use policies::tier::{Generation, Tier};
-use policies::time::Timestamp;
+use policies::time::{Span, Timestamp};
 use spki::SubjectPublicKeyInfoOwned;
 use x509_cert::certificate::TbsCertificate;
 
 use crate::accounts::{AccountId, Caller, Role};
-use crate::app::App;
+use crate::app::{App, on_blocking_thread};
 use crate::audit::{self, Action};
 use crate::certificates;
 use crate::error::Error;
@@ -100,6 +100,14 @@ fn insert_or_find(conn: &mut migrations::AnyConnection, row: &OrderRow, now: Tim
             }),
         };
     }
+    let waiting = store::orders::count_in_state(conn, &row.account_id, PENDING)?;
+    if waiting >= MOST_WAITING {
+        return Err(Error::TooMany {
+            what: "orders of this account that wait for evidence",
+            limit: usize::try_from(MOST_WAITING).unwrap_or(usize::MAX),
+            advice: "provide the evidence that they name, or wait until they are given up",
+        });
+    }
     store::orders::insert(conn, row)?;
     let details = serde_json::json!({
         "order": row.id,
@@ -116,16 +124,8 @@ fn insert_or_find(conn: &mut migrations::AnyConnection, row: &OrderRow, now: Tim
 async fn attempt(app: &Arc<App>, row: OrderRow) -> Result<Order, Error> {
     if row.state == PENDING {
         let pending = PendingOrder::from_row(&row)?;
-        // On a thread of its own: it blocks, and it must not end in the middle because a caller has hung up.
         let blocking = Arc::clone(app);
-        let outcome = tokio::task::spawn_blocking(move || settle(&blocking, &pending)).await;
-        match outcome {
-            Ok(result) => result?,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => return Err(migrations::Error::Stopping.into()),
-            },
-        }
+        on_blocking_thread(move || settle(&blocking, &pending)).await?;
     }
     let id = row.id;
     app.db
@@ -206,6 +206,35 @@ async fn retry_all(app: &Arc<App>, rows: Vec<OrderRow>) {
             tracing::warn!(order = id, error, "could not issue for a waiting order");
         }
     }
+}
+
+/// Gives up what has waited for so long that nobody counts on it any more. Returns how many orders that were.
+pub async fn give_up_old(app: &App) -> Result<usize, Error> {
+    let now = app.now();
+    let before = now.minus(LONGEST_WAIT).unix();
+    app.db
+        .write(move |conn| {
+            let old = store::orders::pending_since(conn, before, MOST_AT_ONCE)?;
+            for row in &old {
+                let problem = match &row.problem {
+                    Some(problem) => format!("given up after {LONGEST_WAIT}: {problem}"),
+                    None => format!("given up after {LONGEST_WAIT}"),
+                };
+                let given_up = Move {
+                    from: PENDING,
+                    to: INVALID,
+                    certificate_id: None,
+                    problem: Some(&problem),
+                    at: now.unix(),
+                };
+                if store::orders::advance(conn, &row.id, given_up)? {
+                    let details = serde_json::json!({ "order": row.id, "state": INVALID, "problem": problem });
+                    audit::append(conn, now, issuance::ACTOR, Action::OrderRefused, &details)?;
+                }
+            }
+            Ok::<_, Error>(old.len())
+        })
+        .await
 }
 
 /// An order of the caller's account; operators and officers see all.
@@ -438,5 +467,9 @@ const PENDING: &str = "pending";
 const ISSUING: &str = "issuing";
 const VALID: &str = "valid";
 const INVALID: &str = "invalid";
+/// Nobody waits for more at once; keeps an account from filling the database.
+const MOST_WAITING: i64 = 1000;
+/// As long as the control of a mailbox counts (BR 4.2.1): what was missing for longer has to be begun anew.
+const LONGEST_WAIT: Span = Span::days(30);
 /// Keeps one run of a retry short; what is left comes with the next one.
 const MOST_AT_ONCE: i64 = 100;

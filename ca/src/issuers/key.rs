@@ -86,7 +86,7 @@ impl IssuingKey {
         if !same {
             return Err(fault("it does not hold the bytes that were decided"));
         }
-        let signature = list.signature.raw_bytes();
+        let signature = list.signature.as_bytes().unwrap_or_default();
         if !signature::is_valid(&self.public_key, &list.signature_algorithm, reserved.tbs(), signature) {
             return Err(fault("its signature is not valid"));
         }
@@ -155,7 +155,7 @@ impl Signed {
         if certificate.signature_algorithm() != certificate.tbs_certificate().signature() {
             return Err(discard("it names two signature algorithms"));
         }
-        let signature = certificate.signature().raw_bytes();
+        let signature = certificate.signature().as_bytes().unwrap_or_default();
         if !signature::is_valid(issuer.public_key(), certificate.signature_algorithm(), tbs, signature) {
             return Err(discard("its signature is not valid"));
         }

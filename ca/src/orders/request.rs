@@ -30,10 +30,14 @@ impl CertificateRequest {
         let public_key = request.info.public_key;
         let key = PublicKey::parse(&public_key).map_err(|reason| Error::KeyNotAllowed { reason })?;
         let signed = signature::signed_part(der).map_err(|_| unusable("it is not DER of a CertificationRequest"))?;
-        key.verify(&request.algorithm, signed, request.signature.raw_bytes())
-            .map_err(|_| {
-                unusable("it is not signed with the key it carries, or not with SHA-256, SHA-384 or SHA-512")
-            })?;
+        // A signature is a whole number of octets: with unused bits there would be two encodings of one request.
+        let signature = request
+            .signature
+            .as_bytes()
+            .ok_or_else(|| unusable("its signature is not octets"))?;
+        key.verify(&request.algorithm, signed, signature).map_err(|_| {
+            unusable("it is not signed with the key it carries, or not with SHA-256, SHA-384 or SHA-512")
+        })?;
         Ok(Self { public_key })
     }
 

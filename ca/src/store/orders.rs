@@ -78,6 +78,26 @@ pub(crate) fn interrupted(conn: &mut AnyConnection, limit: i64) -> QueryResult<V
         .load(conn)
 }
 
+/// How many orders of an account are in a state.
+pub(crate) fn count_in_state(conn: &mut AnyConnection, account_id: &str, state: &str) -> QueryResult<i64> {
+    orders::table
+        .filter(orders::account_id.eq(account_id))
+        .filter(orders::state.eq(state))
+        .count()
+        .get_result(conn)
+}
+
+/// Pending orders that were placed at or before an instant, oldest first.
+pub(crate) fn pending_since(conn: &mut AnyConnection, instant: i64, limit: i64) -> QueryResult<Vec<OrderRow>> {
+    orders::table
+        .filter(orders::state.eq("pending"))
+        .filter(orders::created_at.le(instant))
+        .select(OrderRow::as_select())
+        .order((orders::created_at.asc(), orders::id.asc()))
+        .limit(limit)
+        .load(conn)
+}
+
 /// What an order says whose certificate was abandoned.
 pub(crate) const INTERRUPTED: &str = "the last attempt was interrupted; it is made again";
 

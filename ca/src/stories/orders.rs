@@ -6,9 +6,9 @@ use policies::time::Span;
 use super::world;
 use crate::accounts::Role;
 use crate::error::Error;
-use crate::orders::{OrderState, TierChoice, find, place};
+use crate::orders::{OrderState, TierChoice, find, give_up_old, place};
 use crate::revocation::{Reason, revoke};
-use crate::testing::{Proof, order, order_with_key};
+use crate::testing::{Database, Proof, order, order_with_key};
 
 const ADA: &str = "ada@example.com";
 
@@ -172,4 +172,45 @@ async fn a_compromised_key_is_certified_for_nobody() {
     let other = order_with_key(ADA, TierChoice::Best, &*keys::testing::p384());
     let placed = place(&world.app, &ada, other).await.unwrap();
     assert!(matches!(placed.state, OrderState::Valid { .. }), "{placed:?}");
+}
+
+#[tokio::test]
+async fn orders_that_wait_too_long_are_given_up() {
+    let world = world!();
+    let ada = world.subscriber("Ada").await;
+    let waiting = place(&world.app, &ada, order(ADA, TierChoice::Best)).await.unwrap();
+    world.clock.advance(Span::seconds(30 * 86_400 - 1));
+    assert_eq!(give_up_old(&world.app).await.unwrap(), 0);
+    world.clock.advance(Span::seconds(1));
+    let late = place(&world.app, &ada, order(ADA, TierChoice::Best)).await.unwrap();
+    assert_eq!(give_up_old(&world.app).await.unwrap(), 1);
+    let OrderState::Invalid { problem } = find(&world.app, &ada, &waiting.id).await.unwrap().state else {
+        panic!("still waiting");
+    };
+    assert!(
+        problem.contains("given up") && problem.contains("mailbox-control"),
+        "{problem}"
+    );
+    let late = find(&world.app, &ada, &late.id).await.unwrap();
+    assert!(matches!(late.state, OrderState::Pending { .. }), "{late:?}");
+}
+
+#[tokio::test]
+async fn an_account_cannot_fill_the_database_with_orders() {
+    let world = world!();
+    let ada = world.subscriber("Ada").await;
+    place(&world.app, &ada, order(ADA, TierChoice::Best)).await.unwrap();
+    let copies = "INSERT INTO orders SELECT orders.id || numbers.number, account_id, requested_by, NULL, mailbox, tier, \
+                  generation, certificate_request, state, NULL, NULL, created_at, updated_at FROM orders, numbers";
+    let numbers =
+        "WITH RECURSIVE numbers(number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 999)";
+    let copies = match super::DATABASE {
+        Database::Sqlite => format!("{numbers} {copies}"),
+        Database::Postgres => format!("{numbers} {}", copies.replace("numbers.number", "numbers.number::text")),
+    };
+    world.tamper(&copies).await;
+    let error = place(&world.app, &ada, order(ADA, TierChoice::Best)).await.unwrap_err();
+    assert!(matches!(error, Error::TooMany { limit: 1000, .. }), "{error}");
+    let eve = world.subscriber("Eve").await;
+    place(&world.app, &eve, order(ADA, TierChoice::Best)).await.unwrap();
 }
