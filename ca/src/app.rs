@@ -154,6 +154,21 @@ impl App {
     }
 }
 
+/// Runs what blocks (keys, several queries in a row) on a thread of its own.
+///
+/// It runs to its end even when the caller is dropped: a client that hangs up does not stop a signature half way.
+pub(crate) async fn on_blocking_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(migrations::Error::Stopping.into()),
+        },
+    }
+}
+
 impl fmt::Debug for App {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -179,7 +194,10 @@ impl fmt::Debug for AppParts {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one reading that everything else is handed")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one reading that everything else is handed"
+    )]
     fn now(&self) -> Timestamp {
         let now = std::time::SystemTime::now();
         let seconds = match now.duration_since(UNIX_EPOCH) {

@@ -16,7 +16,7 @@ use migrations::{AnyConnection, Pool};
 use policies::time::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::app::App;
+use crate::app::{App, on_blocking_thread};
 use crate::error::Error;
 use crate::signature;
 use crate::store;
@@ -220,10 +220,14 @@ pub async fn checkpoint(app: &App) -> Result<Option<i64>, Error> {
     }
     let at = app.now().unix();
     let statement = checkpoint_statement(head.sequence, at, &head.hash);
-    let signature = app.audit_key.key.sign(&statement).map_err(|source| Error::Key {
-        key: app.audit_key.id.to_string(),
-        source,
-    })?;
+    let audit_key = app.audit_key.clone();
+    let signature = on_blocking_thread(move || {
+        audit_key.key.sign(&statement).map_err(|source| Error::Key {
+            key: audit_key.id.to_string(),
+            source,
+        })
+    })
+    .await?;
     let row = CheckpointRow {
         sequence: head.sequence,
         at,

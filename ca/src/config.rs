@@ -167,6 +167,7 @@ impl PublicUrl {
         if text.len() > 200 {
             return Err(refuse(&"it is longer than 200 octets"));
         }
+        HttpUrl::parse(text).map_err(|error| refuse(&error))?;
         let url = HttpUrl::parse(text.trim_end_matches('/')).map_err(|error| refuse(&error))?;
         let this = Self(url);
         // What can be extended here can be extended for every issuer.
@@ -454,7 +455,7 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_refused() {
-        check(&format!("{LEAST}listen = \"127.0.0.1:1\""), Err("listen"));
+        check(&format!("{LEAST}lisen = \"127.0.0.1:1\""), Err("lisen"));
         check(&format!("{LEAST}[mail]\nsmpt = \"x\""), Err("smpt"));
         check(&format!("{LEAST}[keys]\npin = \"x\""), Err("pin"));
         check(&format!("{LEAST}[issuance]\nlint = false"), Err("lint"));
@@ -465,10 +466,10 @@ mod tests {
         check("", Err("public_url"));
         check("public_url = \"https://pki.example.com\"", Err("http://"));
         check("public_url = \"ldap://pki.example.com\"", Err("http://"));
-        check("public_url = \"http://\"", Err("no host"));
-        check("public_url = \"http://:80\"", Err("no host"));
-        check("public_url = \"http://user@host\"", Err("character"));
-        check("public_url = \"http://host/?q\"", Err("character"));
+        check("public_url = \"http://\"", Err("host name"));
+        check("public_url = \"http://:80\"", Err("host name"));
+        check("public_url = \"http://user@host\"", Err("user name"));
+        check("public_url = \"http://host/?q\"", Err("query"));
         check("public_url = \"http://host/\\u0000\"", Err("character"));
         check(
             &format!("public_url = \"http://{}\"", "a".repeat(200)),

@@ -17,7 +17,7 @@ use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::{AuthorityKeyIdentifier, CrlNumber};
 use x509_cert::serial_number::SerialNumber;
 
-use crate::app::App;
+use crate::app::{App, on_blocking_thread};
 use crate::audit::{self, Action};
 use crate::error::Error;
 use crate::issuers::{Issuer, IssuerKind};
@@ -34,7 +34,8 @@ pub async fn publish(app: &App, issuer: &Issuer) -> Result<Crl, Error> {
     // 1. Take the number and decide the content.
     let reserved = reserve(app, issuer).await?;
     // 2. Sign exactly that, and check the signature.
-    let signed = issuer.key.sign_crl(reserved)?;
+    let key = Arc::clone(&issuer.key);
+    let signed = on_blocking_thread(move || key.sign_crl(reserved)).await?;
     // 3. Store it, unless a newer one is there already.
     let now = app.now();
     let crl = app

@@ -86,7 +86,7 @@ pub struct Issuer {
     der: Vec<u8>,
     pub(crate) key_identifier: SubjectKeyIdentifier,
     pub(crate) not_after: Timestamp,
-    pub(crate) key: IssuingKey,
+    pub(crate) key: Arc<IssuingKey>,
 }
 
 impl Issuer {
@@ -112,7 +112,7 @@ impl Issuer {
         Ok(Self {
             id: row.id.clone(),
             kind: row.kind.parse().map_err(unreadable)?,
-            key: IssuingKey::new(row.id.clone(), key_id, public_key, keys),
+            key: Arc::new(IssuingKey::new(row.id.clone(), key_id, public_key, keys)),
             // A certificate time is at most the end of the year 9999.
             not_after: Timestamp::from_unix(i64::try_from(not_after).unwrap_or(i64::MAX)),
             key_identifier,

@@ -4,11 +4,13 @@
 mod crash;
 mod house;
 
+#[expect(clippy::duplicate_mod, reason = "the same stories run on both databases")]
 mod sqlite {
     pub(super) const DATABASE: crate::testing::Database = crate::testing::Database::Sqlite;
     include!("stories/all.rs");
 }
 
+#[expect(clippy::duplicate_mod, reason = "the same stories run on both databases")]
 mod postgres {
     pub(super) const DATABASE: crate::testing::Database = crate::testing::Database::Postgres;
     include!("stories/all.rs");

@@ -361,11 +361,14 @@ pub(crate) fn order_with_key(address: &str, tier: TierChoice, key: &dyn SigningK
 pub(crate) enum Act {
     Sign,
     /// Looks at what is to be signed first.
-    Look(Box<dyn Fn(&[u8]) + Send>),
+    Look(Look),
     Fail,
     /// Signs something else, as a faulty device might.
     SignOther,
 }
+
+/// Is shown what is to be signed.
+type Look = Box<dyn Fn(&[u8]) + Send>;
 
 /// A key store whose keys count what they sign and misbehave on request.
 pub(crate) struct WatchedKeys {

@@ -20,4 +20,4 @@ macro_rules! world {
         }
     };
 }
-pub(self) use world;
+use world;

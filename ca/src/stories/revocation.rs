@@ -327,3 +327,23 @@ async fn the_list_names_the_key_of_its_issuer() {
         "an empty list must be absent"
     );
 }
+
+/// The loop of a server: recovers, publishes what is due, signs the log, and ends when it is told to.
+#[tokio::test]
+async fn the_jobs_run_until_they_are_stopped() {
+    let world = world!();
+    let before = current(&world).await.number;
+    world.clock.advance(Span::hours(30));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(jobs::run(world.app.clone(), async {
+        let _ = stopped.await;
+    }));
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while current(&world).await.number == before {
+        assert!(std::time::Instant::now() < patience, "no list was made");
+        tokio::task::yield_now().await;
+    }
+    stop.send(()).unwrap();
+    running.await.unwrap();
+    assert_eq!(current(&world).await.number, before + 1);
+}
