@@ -459,6 +459,8 @@ fn failure(mailbox: &Mailbox, error: ClientError) -> EnrolError {
 }
 
 /// Removes keys of identities that were never written down: a process has stopped between key and row.
+///
+/// Not while another process enrols on the same key store, whose newest key has no row yet.
 pub(crate) async fn remove_orphaned_keys(db: &Pool, keys: &Arc<dyn KeyStore>) -> Result<(), Error> {
     let known = db.read(|conn| store::key_ids(conn).map_err(Error::from)).await?;
     let keys = keys.clone();

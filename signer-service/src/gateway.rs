@@ -29,6 +29,7 @@ pub struct Gateway {
     pub(crate) enroller: Enroller,
     pub(crate) next_hop_tls: Arc<ClientConfig>,
     pub(crate) server_tls: Option<Arc<ServerConfig>>,
+    keys: Arc<dyn KeyStore>,
     db: Pool,
 }
 
@@ -79,12 +80,11 @@ impl Gateway {
         })
         .await?;
         let keys: Arc<dyn KeyStore> = Arc::new(keys);
-        remove_orphaned_keys(&db, &keys).await?;
         let identities = Arc::new(Identities::new(db.clone(), keys.clone()));
         let rng = Arc::new(Mutex::new(parts.rng));
         let enroller = Enroller::new(EnrollerParts {
             db: db.clone(),
-            keys,
+            keys: keys.clone(),
             identities: identities.clone(),
             clock: parts.clock.clone(),
             rng: rng.clone(),
@@ -109,8 +109,14 @@ impl Gateway {
             enroller,
             next_hop_tls,
             server_tls,
+            keys,
             db,
         }))
+    }
+
+    /// For the one process that serves, before it does: see [`remove_orphaned_keys`].
+    pub(crate) async fn remove_orphaned_keys(&self) -> Result<(), Error> {
+        remove_orphaned_keys(&self.db, &self.keys).await
     }
 
     pub const fn config(&self) -> &Config {

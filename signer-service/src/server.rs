@@ -30,8 +30,9 @@ impl Server {
     /// Listens for mail and asks the CA for revocations every quarter of an hour.
     ///
     /// # Errors
-    /// The address is taken.
+    /// The address is taken; the database or the key store is not available.
     pub async fn serve(gateway: Arc<Gateway>) -> Result<Running, Error> {
+        gateway.remove_orphaned_keys().await?;
         let config = gateway.config();
         let settings = Settings {
             max_message_size: config.max_message_size,
