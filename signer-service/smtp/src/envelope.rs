@@ -53,11 +53,13 @@ impl RcptTo {
     }
 }
 
-/// The BODY parameter of MAIL. See RFC 6152 section 2.
+/// The BODY parameter of MAIL. See RFC 6152 section 2 and RFC 3030 section 3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
     SevenBit,
     EightBitMime,
+    /// Octets that need not be lines.
+    BinaryMime,
 }
 
 /// One ESMTP parameter, `KEYWORD` or `KEYWORD=value`. See RFC 5321 section 4.1.2, `esmtp-param`.

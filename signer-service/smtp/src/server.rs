@@ -5,13 +5,17 @@
 
 mod budget;
 mod connection;
+mod peer;
+mod proxy;
 mod receiver;
 mod request;
+mod settings;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -21,6 +25,10 @@ use tracing::{debug, info, warn};
 
 use self::budget::Budget;
 
+pub use self::peer::{Hello, Peer};
+pub use self::proxy::{Origin, OriginSource, Trust};
+pub use self::settings::{Chunking, Extension, PlainText, Settings, Timeouts};
+pub use crate::auth::{Authenticated, Authentication};
 pub use crate::envelope::{Body, MailFrom, Parameter, RcptTo};
 pub use crate::reply::Reply;
 pub use crate::tls::TlsInfo;
@@ -31,6 +39,13 @@ pub trait Service: Send + Sync + 'static {
 
     /// Takes a new connection, or tells it in the greeting why not; 421 and 554 are the codes for that.
     fn connect(&self, peer: SocketAddr) -> Result<Self::Session, Reply>;
+
+    /// What a client at this address may say of the clients behind it: nothing, unless it is known to be a mail
+    /// server of one's own. The address is the true one.
+    fn trust(&self, peer: SocketAddr) -> Trust {
+        let _ = peer;
+        Trust::default()
+    }
 }
 
 /// Answers the commands of one connection.
@@ -45,6 +60,18 @@ pub trait Session: Send {
         let _ = peer;
     }
 
+    /// The client has logged in, or a trusted host says so; `peer` has the user now. Void again after
+    /// [`Self::tls_started`].
+    fn authenticated(&mut self, user: &Authenticated, peer: &Peer) {
+        let _ = (user, peer);
+    }
+
+    /// A trusted host says where the next message came from (XFORWARD). Comes right before `mail`, and is for that
+    /// transaction alone. For logs and records, not for decisions.
+    fn forwarded(&mut self, origin: &Origin) {
+        let _ = origin;
+    }
+
     /// Opens a transaction if the reply is positive.
     fn mail(&mut self, from: MailFrom) -> impl Future<Output = Reply> + Send;
 
@@ -52,8 +79,9 @@ pub trait Session: Send {
     fn rcpt(&mut self, to: RcptTo) -> impl Future<Output = Reply> + Send;
 
     /// Gets the message: CRLF line ends only, no NUL, dots unstuffed, not longer than the limit; it may hold 8-bit
-    /// octets and lines of any length, also when BODY=8BITMIME was not given. The transaction ends with this,
-    /// whatever the reply.
+    /// octets and lines of any length, also when BODY=8BITMIME was not given. Only with [`Body::BinaryMime`], which
+    /// the client may use if [`Chunking::OfferWithBinaryMime`] is set, it is any octets at all. The transaction ends
+    /// with this, whatever the reply.
     fn data(&mut self, message: Vec<u8>) -> impl Future<Output = Reply> + Send;
 
     /// The open transaction ends without `data`.
@@ -63,146 +91,56 @@ pub trait Session: Send {
     fn tls_started(&mut self) {}
 }
 
-/// Who is at the other end, for policy and for a Received header.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peer {
-    pub address: SocketAddr,
-    /// What the client calls itself in EHLO or HELO: a claim, of letters, digits and `-._:[]` only.
-    pub helo: String,
-    pub hello: Hello,
-    pub tls: Option<TlsInfo>,
-}
-
-/// Which of the two greetings the client uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hello {
-    Helo,
-    Ehlo,
-}
-
-impl Peer {
-    /// The word after `with` in a Received header. See RFC 3848 and RFC 6531 section 4.3.
-    pub fn protocol(&self, smtputf8: bool) -> &'static str {
-        match (self.hello, smtputf8, self.tls.is_some()) {
-            (Hello::Helo, _, _) => "SMTP",
-            (Hello::Ehlo, false, false) => "ESMTP",
-            (Hello::Ehlo, false, true) => "ESMTPS",
-            (Hello::Ehlo, true, false) => "UTF8SMTP",
-            (Hello::Ehlo, true, true) => "UTF8SMTPS",
-        }
-    }
-}
-
-/// How a server behaves; [`Settings::new`] has working values for all but the name.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The name in the greeting: a host name or an address literal.
-    pub hostname: String,
-    /// In octets, announced with SIZE.
-    pub max_message_size: usize,
-    /// In octets: what all messages together may take that are being received or handled by [`Session::data`].
-    /// A message that finds no room is refused with 452.
-    pub max_memory: usize,
-    /// RCPT commands per transaction; RFC 5321 section 4.5.3.1.8 asks for at least 100.
-    pub max_recipients: usize,
-    /// Further connections are answered 421.
-    pub max_connections: usize,
-    /// Commands refused for syntax, order or limits before the connection is closed with 421.
-    pub max_errors: usize,
-    pub timeouts: Timeouts,
-    /// STARTTLS is offered when there is one.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// Announced beside the ones built in; the session gets their parameters and does what they ask for.
-    pub extensions: Vec<Extension>,
-}
-
-impl Settings {
-    pub fn new(hostname: impl Into<String>) -> Self {
-        Self {
-            hostname: hostname.into(),
-            max_message_size: 50 * 1024 * 1024,
-            max_memory: 512 * 1024 * 1024,
-            max_recipients: 1000,
-            max_connections: 200,
-            max_errors: 20,
-            timeouts: Timeouts::default(),
-            tls: None,
-            extensions: Vec::new(),
-        }
-    }
-}
-
-/// How long the server waits. See RFC 5321 section 4.5.3.2.7.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// For a whole command line.
-    pub command: Duration,
-    /// For the next octets of a message.
-    pub data: Duration,
-    /// For a whole message, which a trickle of octets could stretch otherwise.
-    pub message: Duration,
-    pub tls_handshake: Duration,
-    /// For the client to take a reply.
-    pub write: Duration,
-    /// For open transactions when the server is asked to stop.
-    pub shutdown: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            command: Duration::from_secs(5 * 60),
-            data: Duration::from_secs(3 * 60),
-            message: Duration::from_secs(60 * 60),
-            tls_handshake: Duration::from_secs(30),
-            write: Duration::from_secs(60),
-            shutdown: Duration::from_secs(30),
-        }
-    }
-}
-
-/// A service extension that only adds parameters. See RFC 5321 section 2.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extension {
-    /// Its line in the EHLO reply.
-    pub keyword: &'static str,
-    /// In upper case.
-    pub mail_parameters: &'static [&'static str],
-    /// In upper case.
-    pub recipient_parameters: &'static [&'static str],
-}
-
-impl Extension {
-    /// Delivery status notifications, RFC 3461. Whoever announces it has to pass the parameters on or to send them.
-    pub const DSN: Self = Self {
-        keyword: "DSN",
-        mail_parameters: &["RET", "ENVID"],
-        recipient_parameters: &["NOTIFY", "ORCPT"],
-    };
-}
-
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServerError {
     #[error("cannot listen for mail on {address}; is another server running there?")]
     Bind { address: String, source: io::Error },
+    #[error("mail shall only come through TLS, but there is no certificate to do that with")]
+    NoTls,
     #[error("\"{hostname}\" is not a host name that a mail server can greet with")]
     Hostname { hostname: String },
+}
+
+/// How TLS begins on a listening address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    /// In plain text, with STARTTLS if there is a certificate: ports 25 and 587.
+    StartTls,
+    /// With a TLS handshake: port 465, see RFC 8314 section 3.3.
+    ImplicitTls,
 }
 
 /// A listening server; [`Server::run`] makes it work.
 #[derive(Debug)]
 pub struct Server<S> {
-    listener: TcpListener,
+    /// At least one.
+    doors: Vec<Door>,
     local_address: SocketAddr,
     settings: Arc<Settings>,
     service: Arc<S>,
 }
 
+#[derive(Debug)]
+struct Door {
+    listener: TcpListener,
+    entrance: Entrance,
+}
+
 impl<S: Service> Server<S> {
     /// Listens on `address`, such as `127.0.0.1:2525`; port 0 leaves the choice to the system.
     pub async fn bind(address: &str, settings: Settings, service: S) -> Result<Self, ServerError> {
+        Self::bind_to(address, Entrance::StartTls, settings, service).await
+    }
+
+    /// The same, with a choice of how TLS begins.
+    pub async fn bind_to(
+        address: &str,
+        entrance: Entrance,
+        settings: Settings,
+        service: S,
+    ) -> Result<Self, ServerError> {
         let hostname = &settings.hostname;
         if hostname.is_empty()
             || !hostname
@@ -213,24 +151,29 @@ impl<S: Service> Server<S> {
                 hostname: hostname.clone(),
             });
         }
-        let bind = async {
-            let listener = TcpListener::bind(address).await?;
-            let local_address = listener.local_addr()?;
-            Ok((listener, local_address))
-        };
-        let (listener, local_address) = bind.await.map_err(|source| ServerError::Bind {
-            address: address.to_owned(),
-            source,
-        })?;
+        if settings.tls.is_none() && (settings.plain_text == PlainText::Refuse || entrance == Entrance::ImplicitTls) {
+            return Err(ServerError::NoTls);
+        }
+        let (listener, local_address) = listen(address).await?;
         Ok(Self {
-            listener,
+            doors: vec![Door { listener, entrance }],
             local_address,
             settings: Arc::new(settings),
             service: Arc::new(service),
         })
     }
 
-    /// Where it listens, with the port the system has chosen.
+    /// Listens on a further address, whose connections count towards the same limits, and tells it.
+    pub async fn also_listen(&mut self, address: &str, entrance: Entrance) -> Result<SocketAddr, ServerError> {
+        if self.settings.tls.is_none() && entrance == Entrance::ImplicitTls {
+            return Err(ServerError::NoTls);
+        }
+        let (listener, local_address) = listen(address).await?;
+        self.doors.push(Door { listener, entrance });
+        Ok(local_address)
+    }
+
+    /// Where it listens (first), with the port the system has chosen.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_address
     }
@@ -239,7 +182,7 @@ impl<S: Service> Server<S> {
     /// may end within [`Timeouts::shutdown`].
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         let Self {
-            listener,
+            doors,
             settings,
             service,
             local_address,
@@ -248,11 +191,14 @@ impl<S: Service> Server<S> {
         let slots = Arc::new(Semaphore::new(settings.max_connections));
         let (stop, stopping) = watch::channel(false);
         let mut connections = JoinSet::new();
+        let mut first_door = 0;
         tokio::pin!(shutdown);
         info!(address = %local_address, "listening for mail");
 
         loop {
-            let accepted = tokio::select! {
+            // Each door is the first in turn, so that a crowd at one does not close the others.
+            first_door = (first_door + 1) % doors.len();
+            let (accepted, entrance) = tokio::select! {
                 () = &mut shutdown => break,
                 Some(ended) = connections.join_next(), if !connections.is_empty() => {
                     if let Err(error) = ended {
@@ -260,7 +206,7 @@ impl<S: Service> Server<S> {
                     }
                     continue;
                 }
-                accepted = listener.accept() => accepted,
+                accepted = accept(&doors, first_door) => accepted,
             };
             let (stream, address) = match accepted {
                 Ok(accepted) => accepted,
@@ -276,18 +222,18 @@ impl<S: Service> Server<S> {
                     let (settings, service) = (settings.clone(), service.clone());
                     let (budget, stopping) = (budget.clone(), stopping.clone());
                     connections.spawn(async move {
-                        serve_tcp(stream, address, &settings, &*service, &budget, stopping).await;
+                        serve_tcp(stream, address, entrance, &settings, &*service, &budget, stopping).await;
                         drop(slot);
                     });
                 }
                 Err(_) => {
                     debug!(%address, "too many mail connections");
-                    refuse(stream, &settings.hostname);
+                    refuse(stream, entrance, &settings.hostname);
                 }
             }
         }
 
-        drop(listener);
+        drop(doors);
         stop.send_replace(true);
         let all_ended = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(settings.timeouts.shutdown, all_ended)
@@ -299,9 +245,34 @@ impl<S: Service> Server<S> {
     }
 }
 
+async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let bind = async {
+        let listener = TcpListener::bind(address).await?;
+        let local_address = listener.local_addr()?;
+        Ok((listener, local_address))
+    };
+    bind.await.map_err(|source| ServerError::Bind {
+        address: address.to_owned(),
+        source,
+    })
+}
+
+async fn accept(doors: &[Door], first: usize) -> (io::Result<(TcpStream, SocketAddr)>, Entrance) {
+    poll_fn(|context| {
+        for door in doors.iter().cycle().skip(first).take(doors.len()) {
+            if let Poll::Ready(accepted) = door.listener.poll_accept(context) {
+                return Poll::Ready((accepted, door.entrance));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
 async fn serve_tcp<S: Service>(
     stream: TcpStream,
     address: SocketAddr,
+    entrance: Entrance,
     settings: &Settings,
     service: &S,
     budget: &Arc<Budget>,
@@ -311,12 +282,15 @@ async fn serve_tcp<S: Service>(
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "cannot switch off Nagle's algorithm");
     }
-    connection::serve(Box::new(stream), address, settings, service, budget, stopping).await;
+    connection::serve(Box::new(stream), address, entrance, settings, service, budget, stopping).await;
 }
 
 /// Says 421 without waiting: an empty socket buffer has room for one line, and whoever comes uninvited in great
-/// numbers gets no task, no timer and no buffer.
-fn refuse(stream: TcpStream, hostname: &str) {
+/// numbers gets no task, no timer and no buffer. Who waits for a TLS handshake gets no word either.
+fn refuse(stream: TcpStream, entrance: Entrance, hostname: &str) {
+    if entrance == Entrance::ImplicitTls {
+        return;
+    }
     let mut output = Vec::new();
     Reply::closing(
         [4, 3, 2],

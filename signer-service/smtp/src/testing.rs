@@ -1,21 +1,29 @@
 //! What the tests of both directions share: TLS identities and a service that writes down what it was asked.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use rustls::crypto::aws_lc_rs;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use crate::auth::{Authentication, Authenticator, Password, ScramCredentials, ServerSecret, Unavailable, Verdict};
 use crate::envelope::{MailFrom, RcptTo};
 use crate::reply::Reply;
-use crate::server::{Peer, Service, Session};
+use crate::server::{Authenticated, Origin, Peer, Service, Session, Trust};
 
 /// A server with a certificate for `name`, and a client that trusts it.
 pub(crate) fn tls(name: &str) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
+    tls_with(name, rustls::DEFAULT_VERSIONS)
+}
+
+/// The same, with a server that has only these versions.
+pub(crate) fn tls_with(
+    name: &str,
+    versions: &[&'static SupportedProtocolVersion],
+) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
     let identity = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a name makes a certificate");
     let key = identity
         .signing_key
@@ -23,8 +31,8 @@ pub(crate) fn tls(name: &str) -> (Arc<ServerConfig>, Arc<ClientConfig>) {
         .try_into()
         .expect("rcgen writes PKCS#8");
     let server = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .expect("the provider has both versions")
+        .with_protocol_versions(versions)
+        .expect("the provider has these versions")
         .with_no_client_auth()
         .with_single_cert(vec![identity.cert.der().clone()], key)
         .expect("key and certificate belong together");
@@ -49,12 +57,16 @@ fn client_tls(roots: RootCertStore) -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
+/// From here nobody may connect to a [`Recorder`].
+pub(crate) const REFUSED_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 66));
+
 /// Writes down every call. Addresses decide the answers: local part `never` is refused with 550, `later` with 450,
 /// `bye` with 421; a message that holds one of these words is answered alike.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Recorder {
     pub(crate) calls: Arc<Mutex<Vec<String>>>,
     pub(crate) refuse_connections: bool,
+    pub(crate) trust: Trust,
 }
 
 impl Recorder {
@@ -79,17 +91,32 @@ impl Recorder {
 impl Service for Recorder {
     type Session = Self;
 
-    fn connect(&self, _peer: SocketAddr) -> Result<Self, Reply> {
-        match self.refuse_connections {
+    fn connect(&self, peer: SocketAddr) -> Result<Self, Reply> {
+        match self.refuse_connections || peer.ip() == REFUSED_ADDRESS {
             true => Err(Reply::new(554, Some([5, 7, 1]), "Not you")),
             false => Ok(self.clone()),
         }
+    }
+
+    fn trust(&self, _peer: SocketAddr) -> Trust {
+        self.trust
     }
 }
 
 impl Session for Recorder {
     fn greeted(&mut self, peer: &Peer) {
         self.record(format!("greeted by {} with {}", peer.helo, peer.protocol(false)));
+    }
+
+    fn authenticated(&mut self, user: &Authenticated, peer: &Peer) {
+        assert_eq!(peer.user.as_ref(), Some(user));
+        self.record(format!("authenticated {} by {:?}", user.user(), user.by()));
+    }
+
+    fn forwarded(&mut self, origin: &Origin) {
+        let ident = origin.ident.as_deref().unwrap_or_default();
+        let address = origin.address.map(|address| address.to_string()).unwrap_or_default();
+        self.record(format!("forwarded {ident} from {address}"));
     }
 
     async fn mail(&mut self, from: MailFrom) -> Reply {

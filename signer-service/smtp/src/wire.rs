@@ -15,6 +15,8 @@ pub(crate) struct Wire {
     start: usize,
     end: usize,
     line: Vec<u8>,
+    /// How much of `line` is content.
+    content: usize,
     pub(crate) output: Vec<u8>,
 }
 
@@ -41,6 +43,7 @@ impl Wire {
             start: 0,
             end: 0,
             line: Vec::new(),
+            content: 0,
             output: Vec::new(),
         }
     }
@@ -71,6 +74,7 @@ impl Wire {
     /// Reads one line, without its CRLF, of at most `limit` octets with its CRLF.
     pub(crate) async fn read_line(&mut self, limit: usize) -> Result<&[u8], LineError> {
         self.line.clear();
+        self.content = 0;
         let mut skipped = 0;
         loop {
             let buffered = &self.input[self.start..self.end];
@@ -87,6 +91,7 @@ impl Wire {
                 if skipped + self.line.len() > limit {
                     return Err(LineError::TooLong);
                 }
+                self.content = content;
                 return Ok(&self.line[..content]);
             }
             if skipped + self.line.len() > limit {
@@ -104,9 +109,15 @@ impl Wire {
         }
     }
 
+    /// The line that was read last.
+    pub(crate) fn line(&self) -> &[u8] {
+        &self.line[..self.content]
+    }
+
     /// Overwrites what was read and written so far, after a password has come or gone this way.
     pub(crate) fn wipe(&mut self) {
         self.line.zeroize();
+        self.content = 0;
         self.input[..self.start].zeroize();
         self.input[self.end..].zeroize();
         if self.output.is_empty() {

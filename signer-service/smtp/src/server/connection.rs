@@ -1,33 +1,52 @@
 //! One connection of the server, from the greeting to the farewell.
 
+mod chunks;
+mod login;
+mod message;
+mod speaking_for;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
+use self::message::too_large;
 use super::budget::Budget;
-use super::receiver::{DataFault, DataReceiver, Received};
-use super::request::{self, Command};
-use super::{Hello, Peer, Service, Session, Settings};
-use crate::envelope::{MailFrom, RcptTo};
+use super::proxy::{self, Claims, Origin, Trust};
+use super::receiver::ChunkReceiver;
+use super::request::{self, Command, Offers};
+use super::{Chunking, Entrance, Hello, Peer, PlainText, Service, Session, Settings};
+use crate::auth::Mechanism;
+use crate::envelope::{Body, MailFrom, RcptTo};
 use crate::reply::Reply;
-use crate::tls::TlsInfo;
+use crate::tls::{self, TlsInfo};
 use crate::wire::{LineError, Stream, Wire};
 
 /// Serves one client over any stream until one of the two has had enough.
-pub(super) async fn serve<S: Service>(
+pub(super) async fn serve<V: Service>(
     stream: Box<dyn Stream>,
     address: SocketAddr,
+    entrance: Entrance,
     settings: &Settings,
-    service: &S,
+    service: &V,
     budget: &Arc<Budget>,
-    stopping: watch::Receiver<bool>,
+    mut stopping: watch::Receiver<bool>,
 ) {
     let mut wire = Wire::new(stream);
+    let mut encryption = None;
+    if let (Entrance::ImplicitTls, Some(config)) = (entrance, &settings.tls) {
+        let handshake = handshake(wire, config.clone(), address, settings);
+        let encrypted = tokio::select! {
+            encrypted = handshake => encrypted,
+            () = stopped(&mut stopping) => None,
+        };
+        let Some((encrypted, session)) = encrypted else { return };
+        (wire, encryption) = (encrypted, Some(session));
+    }
     let session = match service.connect(address) {
         Ok(session) => session,
         Err(reply) => {
@@ -36,9 +55,10 @@ pub(super) async fn serve<S: Service>(
             return;
         }
     };
-    Reply::new(220, None, format!("{} ESMTP", settings.hostname)).write_to(&mut wire.output);
+    greeting(settings).write_to(&mut wire.output);
     let mut connection = Connection {
         settings,
+        service,
         session,
         budget,
         stopping,
@@ -47,39 +67,95 @@ pub(super) async fn serve<S: Service>(
             helo: String::new(),
             hello: Hello::Helo,
             tls: None,
+            user: None,
+            name: None,
+            via: None,
         },
+        exporter: None,
+        true_address: address,
+        trust: service.trust(address),
+        claims: Claims::default(),
+        origin: None,
         greeted: false,
         transaction: None,
+        chunk_refused: false,
         errors: 0,
+        failed_logins: 0,
         idle_commands: 0,
     };
+    if let Some(encryption) = encryption {
+        connection.restart_with(encryption).await;
+    }
     loop {
         match connection.talk(&mut wire).await {
             Talk::Ended => return farewell(wire, settings).await,
             Talk::Lost => return,
             Talk::StartTls(config) => {
-                let accepting = TlsAcceptor::from(config).accept(wire.into_stream());
-                let stream = match timeout(settings.timeouts.tls_handshake, accepting).await {
-                    Ok(Ok(stream)) => stream,
-                    Ok(Err(error)) => return debug!(%address, %error, "a TLS handshake failed"),
-                    Err(_) => return debug!(%address, "a TLS handshake took too long"),
+                let Some((encrypted, encryption)) = handshake(wire, config, address, settings).await else {
+                    return;
                 };
-                connection.restart_with(TlsInfo::of(stream.get_ref().1)).await;
-                wire = Wire::new(Box::new(stream));
+                connection.restart_with(encryption).await;
+                wire = encrypted;
             }
         }
     }
 }
 
-struct Connection<'s, S> {
+/// What is known of a TLS session that has begun.
+struct Encryption {
+    info: TlsInfo,
+    exporter: Option<[u8; 32]>,
+}
+
+/// The caller has seen that nothing is buffered.
+async fn handshake(
+    wire: Wire,
+    config: Arc<rustls::ServerConfig>,
+    address: SocketAddr,
+    settings: &Settings,
+) -> Option<(Wire, Encryption)> {
+    let accepting = TlsAcceptor::from(config).accept(wire.into_stream());
+    let stream = match timeout(settings.timeouts.tls_handshake, accepting).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            debug!(%address, %error, "a TLS handshake failed");
+            return None;
+        }
+        Err(_) => {
+            debug!(%address, "a TLS handshake took too long");
+            return None;
+        }
+    };
+    let session = stream.get_ref().1;
+    let encryption = Encryption {
+        info: TlsInfo::of(session),
+        exporter: tls::exporter(session),
+    };
+    Some((Wire::new(Box::new(stream)), encryption))
+}
+
+struct Connection<'s, V: Service> {
     settings: &'s Settings,
-    session: S,
+    service: &'s V,
+    session: V::Session,
     budget: &'s Arc<Budget>,
     stopping: watch::Receiver<bool>,
     peer: Peer,
+    /// For channel binding; there is none without TLS 1.3.
+    exporter: Option<[u8; 32]>,
+    /// Of the host that is connected, whoever it speaks for.
+    true_address: SocketAddr,
+    trust: Trust,
+    /// What XCLIENT has said, which what EHLO says does not change.
+    claims: Claims,
+    /// What XFORWARD has said of the next message.
+    origin: Option<Origin>,
     greeted: bool,
     transaction: Option<Transaction>,
+    /// A chunk of the last transaction was refused, so more of them may be under way.
+    chunk_refused: bool,
     errors: usize,
+    failed_logins: u32,
     /// Commands since the last message that are no errors but achieve nothing.
     idle_commands: usize,
 }
@@ -90,6 +166,15 @@ struct Transaction {
     announced: Option<u64>,
     asked: usize,
     accepted: usize,
+    body: Body,
+    chunks: Option<Chunks>,
+}
+
+/// What BDAT has brought so far.
+struct Chunks {
+    receiver: ChunkReceiver,
+    /// For the whole message.
+    deadline: Instant,
 }
 
 /// How a stretch of talking ended.
@@ -109,39 +194,36 @@ enum Next {
     Message,
 }
 
-impl<S: Session> Connection<'_, S> {
+impl<V: Service> Connection<'_, V> {
     async fn talk(&mut self, wire: &mut Wire) -> Talk {
         loop {
             // RFC 2920 section 3.2: replies may be held back as long as there are more commands to answer.
             if !wire.buffered().contains(&b'\n') && !flush(wire, self.settings).await {
                 return Talk::Lost;
             }
-            let line = tokio::select! {
-                line = timeout(self.settings.timeouts.command, wire.read_line(MAX_LINE_OCTETS)) => line,
-                () = stopped(&mut self.stopping) => {
-                    return end(wire, Reply::closing([4, 3, 2], "Shutting down, try again later"));
-                }
-            };
-            let parsed = match line {
-                Ok(Ok(line)) => request::parse(line, &self.settings.extensions),
-                Ok(Err(LineError::TooLong)) => Err(Reply::new(500, Some([5, 5, 2]), "Line too long")),
-                Ok(Err(LineError::BareLineFeed)) => {
-                    return end(wire, Reply::new(500, Some([5, 5, 2]), "Lines must end with CR LF"));
-                }
-                Ok(Err(LineError::Flood)) => {
-                    return end(wire, Reply::closing([4, 7, 0], "That line has no end"));
-                }
-                Ok(Err(LineError::Closed)) => return Talk::Lost,
-                Ok(Err(LineError::Io(error))) => {
-                    debug!(address = %self.peer.address, %error, "a mail connection was lost");
-                    return Talk::Lost;
-                }
-                Err(_) => return end(wire, Reply::closing([4, 4, 2], "Idle for too long")),
+            let parsed = match self.line(wire).await {
+                Ok(Ok(())) => request::parse(wire.line(), &self.offers()),
+                Ok(Err(reply)) => Err(reply),
+                Err(talk) => return talk,
             };
             let unread = !wire.buffered().is_empty();
-            let (reply, next) = match parsed {
-                Ok(command) => self.execute(command, unread).await,
-                Err(reply) => (self.error(reply), Next::Command),
+            let answered = match parsed {
+                Ok(Command::Auth { mechanism, initial }) => {
+                    let answered = self.login(wire, &mechanism, initial).await;
+                    wire.wipe();
+                    answered
+                }
+                Ok(Command::Bdat { octets, last }) => self.chunk(wire, octets, last).await,
+                Ok(command) => Ok(self.execute(command, unread).await),
+                Err(reply) => {
+                    // It may have been meant for an AUTH.
+                    wire.wipe();
+                    Ok((self.error(reply), Next::Command))
+                }
+            };
+            let (reply, next) = match answered {
+                Ok(answered) => answered,
+                Err(talk) => return talk,
             };
             reply.write_to(&mut wire.output);
             match next {
@@ -172,6 +254,41 @@ impl<S: Session> Connection<'_, S> {
         }
     }
 
+    /// Reads a line into [`Wire::line`], or tells what to answer to something else, or how the connection ends.
+    async fn line(&mut self, wire: &mut Wire) -> Result<Result<(), Reply>, Talk> {
+        let line = tokio::select! {
+            line = timeout(self.settings.timeouts.command, wire.read_line(request::MAX_AUTH_LINE_OCTETS)) => {
+                line.map(|line| line.map(drop))
+            }
+            () = stopped(&mut self.stopping) => {
+                return Err(end(wire, Reply::closing([4, 3, 2], "Shutting down, try again later")));
+            }
+        };
+        match line {
+            Ok(Ok(())) => Ok(Ok(())),
+            Ok(Err(LineError::TooLong)) => Ok(Err(Reply::new(500, Some([5, 5, 2]), "Line too long"))),
+            Ok(Err(LineError::BareLineFeed)) => {
+                let reply = Reply::new(500, Some([5, 5, 2]), "Lines must end with CR LF");
+                Err(end(wire, reply))
+            }
+            Ok(Err(LineError::Flood)) => Err(end(wire, Reply::closing([4, 7, 0], "That line has no end"))),
+            Ok(Err(LineError::Closed)) => Err(Talk::Lost),
+            Ok(Err(LineError::Io(error))) => {
+                debug!(address = %self.true_address, %error, "a mail connection was lost");
+                Err(Talk::Lost)
+            }
+            Err(_) => Err(end(wire, Reply::closing([4, 4, 2], "Idle for too long"))),
+        }
+    }
+
+    fn offers(&self) -> Offers<'_> {
+        Offers {
+            extensions: &self.settings.extensions,
+            binary_mime: self.settings.chunking == Chunking::OfferWithBinaryMime,
+            auth: !self.mechanisms().is_empty(),
+        }
+    }
+
     /// Answers one command. `unread` tells whether the client has sent more without waiting for the reply.
     async fn execute(&mut self, command: Command, unread: bool) -> (Reply, Next) {
         let reply = match command {
@@ -196,13 +313,17 @@ impl<S: Session> Connection<'_, S> {
             Command::Help => self.idle(Reply::new(
                 214,
                 Some([2, 0, 0]),
-                "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP STARTTLS QUIT",
+                "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP STARTTLS AUTH QUIT",
             )),
             Command::Quit => return (Reply::new(221, Some([2, 0, 0]), "Bye"), Next::Close),
-            Command::Bdat => {
-                let text = "BDAT was not offered, and what follows it must not be taken for commands";
-                return (Reply::new(502, Some([5, 5, 1]), text), Next::Close);
+            Command::UncountedBdat => {
+                let text = "Syntax: BDAT chunk-size [LAST]; what follows must not be taken for commands";
+                return (Reply::new(501, Some([5, 5, 4]), text), Next::Close);
             }
+            Command::XClient(words) => return self.speak_for(&words).await,
+            Command::XForward(words) => self.record_origin(&words),
+            // These two need the wire and are dealt with there.
+            Command::Auth { .. } | Command::Bdat { .. } => self.error(Reply::new(503, Some([5, 5, 1]), "Not now")),
             Command::Http => return (Reply::new(500, Some([5, 5, 1]), "This is a mail server"), Next::Close),
             Command::NotImplemented(name) => {
                 self.error(Reply::new(502, Some([5, 5, 1]), format!("{name} is not implemented")))
@@ -214,8 +335,8 @@ impl<S: Session> Connection<'_, S> {
     async fn greet(&mut self, name: String, hello: Hello) {
         self.abandon().await;
         self.idle_commands += 1;
-        self.peer.helo = name;
-        self.peer.hello = hello;
+        self.peer.helo = self.claims.helo.clone().unwrap_or(name);
+        self.peer.hello = self.claims.hello.unwrap_or(hello);
         self.greeted = true;
         self.session.greeted(&self.peer);
     }
@@ -229,8 +350,25 @@ impl<S: Session> Connection<'_, S> {
             "SMTPUTF8".to_owned(),
             "ENHANCEDSTATUSCODES".to_owned(),
         ];
+        if self.settings.chunking != Chunking::Off {
+            lines.push("CHUNKING".to_owned());
+        }
+        if self.settings.chunking == Chunking::OfferWithBinaryMime {
+            lines.push("BINARYMIME".to_owned());
+        }
         if self.settings.tls.is_some() && self.peer.tls.is_none() {
             lines.push("STARTTLS".to_owned());
+        }
+        let mechanisms = self.mechanisms();
+        if !mechanisms.is_empty() {
+            let names: Vec<&str> = mechanisms.into_iter().map(Mechanism::name).collect();
+            lines.push(format!("AUTH {}", names.join(" ")));
+        }
+        if self.trust.xclient {
+            lines.push(proxy::XCLIENT.to_owned());
+        }
+        if self.trust.xforward {
+            lines.push(proxy::XFORWARD.to_owned());
         }
         lines.extend(
             self.settings
@@ -244,6 +382,10 @@ impl<S: Session> Connection<'_, S> {
     async fn mail(&mut self, from: MailFrom) -> Reply {
         if !self.greeted {
             return self.error(Reply::new(503, Some([5, 5, 1]), "Say EHLO first"));
+        }
+        // RFC 3207 section 4.
+        if self.settings.plain_text == PlainText::Refuse && self.peer.tls.is_none() {
+            return self.error(Reply::new(530, Some([5, 7, 0]), "Must issue a STARTTLS command first"));
         }
         if self.transaction.is_some() {
             return self.error(Reply::new(
@@ -262,7 +404,13 @@ impl<S: Session> Connection<'_, S> {
             announced: from.size,
             asked: 0,
             accepted: 0,
+            body: from.body,
+            chunks: None,
         };
+        self.chunk_refused = false;
+        if let Some(origin) = &self.origin {
+            self.session.forwarded(origin);
+        }
         let reply = self.session.mail(from).await;
         if reply.is_positive() {
             self.transaction = Some(transaction);
@@ -274,6 +422,9 @@ impl<S: Session> Connection<'_, S> {
         let Some(transaction) = &mut self.transaction else {
             return self.error(Reply::new(503, Some([5, 5, 1]), "Say MAIL first"));
         };
+        if transaction.chunks.is_some() {
+            return self.error(Reply::new(503, Some([5, 5, 1]), "The message has begun already"));
+        }
         // RFC 6531 section 3.5.
         if !to.address.is_ascii() && !transaction.smtputf8 {
             let text = "The recipient address is not ASCII and SMTPUTF8 was not requested";
@@ -298,34 +449,6 @@ impl<S: Session> Connection<'_, S> {
             transaction.accepted += 1;
         }
         reply
-    }
-
-    fn data(&mut self, unread: bool) -> (Reply, Next) {
-        // RFC 2920 section 3.1: DATA ends a group. Were it refused, the message would be read as commands; so the
-        // connection ends before there can be any doubt.
-        if unread {
-            let text = "Wait for the reply to DATA before sending the message";
-            return (Reply::new(503, Some([5, 5, 0]), text), Next::Close);
-        }
-        match &self.transaction {
-            None => (
-                self.error(Reply::new(503, Some([5, 5, 1]), "Say MAIL first")),
-                Next::Command,
-            ),
-            Some(Transaction { asked: 0, .. }) => (
-                self.error(Reply::new(503, Some([5, 5, 1]), "Say RCPT first")),
-                Next::Command,
-            ),
-            // Not counted as an error: a client that pipelines cannot know.
-            Some(Transaction { accepted: 0, .. }) => (
-                Reply::new(554, Some([5, 5, 1]), "No recipient was accepted"),
-                Next::Command,
-            ),
-            Some(_) => (
-                Reply::new(354, None, "Send the message, end it with CR LF . CR LF"),
-                Next::Message,
-            ),
-        }
     }
 
     fn start_tls(&mut self, unread: bool) -> (Reply, Next) {
@@ -358,68 +481,21 @@ impl<S: Session> Connection<'_, S> {
         )
     }
 
-    /// Reads the message and lets the session answer.
-    async fn message(&mut self, wire: &mut Wire) -> Result<Next, Talk> {
-        let announced = self.transaction.as_ref().and_then(|transaction| transaction.announced);
-        let mut receiver = DataReceiver::new(self.settings.max_message_size, announced, self.budget.reserve_nothing());
-        let deadline = Instant::now() + self.settings.timeouts.message;
-        let received = loop {
-            let (taken, received) = receiver.take(wire.buffered());
-            wire.consume(taken);
-            if let Some(received) = received {
-                break received;
-            }
-            let deadline = deadline.min(Instant::now() + self.settings.timeouts.data);
-            match timeout_at(deadline, wire.fill()).await {
-                // A message without its end is no message: nothing was promised and the client will try again.
-                Ok(Ok(0)) => return Err(Talk::Lost),
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => {
-                    debug!(address = %self.peer.address, %error, "a mail connection was lost in a message");
-                    return Err(Talk::Lost);
-                }
-                Err(_) => {
-                    return Err(end(wire, Reply::closing([4, 4, 2], "The message took too long")));
-                }
-            }
-        };
-        let (reply, next) = match received {
-            Received::Message(message) => {
-                self.transaction = None;
-                self.idle_commands = 0;
-                (self.session.data(message).await, Next::Command)
-            }
-            Received::Refused(DataFault::NoMemory) => {
-                self.abandon().await;
-                (refusal(DataFault::NoMemory, self.settings), Next::Command)
-            }
-            Received::Refused(fault) => {
-                self.abandon().await;
-                (self.error(refusal(fault, self.settings)), Next::Command)
-            }
-            Received::Endless(fault) => {
-                self.abandon().await;
-                (refusal(fault, self.settings), Next::Close)
-            }
-        };
-        reply.write_to(&mut wire.output);
-        if self.errors > self.settings.max_errors {
-            return Err(end(wire, Reply::closing([4, 7, 0], "Too many errors")));
-        }
-        Ok(if reply.code() == 421 { Next::Close } else { next })
-    }
-
     /// RFC 3207 section 4.2: after the handshake the server knows nothing of what was said before.
-    async fn restart_with(&mut self, tls: TlsInfo) {
+    async fn restart_with(&mut self, encryption: Encryption) {
         self.abandon().await;
         self.greeted = false;
         self.peer.helo.clear();
-        self.peer.tls = Some(tls);
+        self.peer.user = None;
+        self.peer.tls = Some(encryption.info);
+        self.exporter = encryption.exporter;
         self.session.tls_started();
     }
 
     async fn abandon(&mut self) {
+        self.chunk_refused = false;
         if self.transaction.take().is_some() {
+            self.origin = None;
             self.session.reset().await;
         }
     }
@@ -439,6 +515,10 @@ impl<S: Session> Connection<'_, S> {
     }
 }
 
+fn greeting(settings: &Settings) -> Reply {
+    Reply::new(220, None, format!("{} ESMTP", settings.hostname))
+}
+
 fn end(wire: &mut Wire, reply: Reply) -> Talk {
     reply.write_to(&mut wire.output);
     Talk::Ended
@@ -447,23 +527,6 @@ fn end(wire: &mut Wire, reply: Reply) -> Talk {
 /// Ready when the server is asked to stop, or is gone.
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
-}
-
-fn refusal(fault: DataFault, settings: &Settings) -> Reply {
-    match fault {
-        DataFault::BareCarriageReturn => {
-            Reply::refused([5, 6, 0], "The message has a carriage return without a line feed")
-        }
-        DataFault::BareLineFeed => Reply::refused([5, 6, 0], "The message has a line feed without a carriage return"),
-        DataFault::Nul => Reply::refused([5, 6, 0], "The message has a NUL octet"),
-        DataFault::TooLarge => too_large(settings),
-        DataFault::NoMemory => Reply::new(452, Some([4, 3, 1]), "Too many messages at once, try again later"),
-    }
-}
-
-fn too_large(settings: &Settings) -> Reply {
-    let text = format!("The message is larger than {} octets", settings.max_message_size);
-    Reply::new(552, Some([5, 3, 4]), text)
 }
 
 async fn flush(wire: &mut Wire, settings: &Settings) -> bool {
@@ -477,8 +540,6 @@ async fn farewell(mut wire: Wire, settings: &Settings) {
     }
 }
 
-/// RFC 5321 section 4.5.3.1.4 has 512, RFC 1870, RFC 6152, RFC 6531 and RFC 3461 add 26, 17, 10 and about 1100.
-const MAX_LINE_OCTETS: usize = 2048;
 /// Postfix draws the same line for what it calls junk commands.
 const MAX_IDLE_COMMANDS: usize = 100;
 const FAREWELL: Duration = Duration::from_secs(2);

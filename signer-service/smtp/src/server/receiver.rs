@@ -5,6 +5,9 @@
 //! with a sender of the attacker's choice, which a signing gateway would then give its label. So one bare CR, bare
 //! LF or NUL refuses the whole message, and reading goes on to the only true end, CRLF "." CRLF.
 
+mod chunks;
+
+pub(super) use self::chunks::{ChunkReceiver, Octets};
 use super::budget::Reservation;
 
 /// Takes the octets after the 354 reply. See RFC 5321 sections 4.1.1.4 and 4.5.2.
@@ -146,7 +149,7 @@ impl DataReceiver {
 /// Never reserve more than this on the word of the client.
 const MAX_EXPECTED_OCTETS: usize = 1024 * 1024;
 /// A refused message may go on for as long again as a good one, and at least so long.
-const MIN_PATIENCE_OCTETS: usize = 1024 * 1024;
+pub(super) const MIN_PATIENCE_OCTETS: usize = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

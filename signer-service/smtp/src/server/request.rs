@@ -1,7 +1,11 @@
 //! One command line, parsed. Grammar by smtp-proto; the paths and the rules of this server on top of it.
 
-use smtp_proto::{Error as SyntaxError, Request};
+use std::fmt;
 
+use smtp_proto::{Error as SyntaxError, Request};
+use zeroize::Zeroizing;
+
+use super::proxy::decode_xtext;
 use crate::address;
 use crate::envelope::{Body, MailFrom, Parameter, RcptTo};
 use crate::reply::Reply;
@@ -20,15 +24,56 @@ pub(super) enum Command {
     Vrfy,
     Help,
     Quit,
-    /// A command that carries a payload, which would be read as commands if the connection went on.
-    Bdat,
+    Bdat {
+        octets: u64,
+        last: Last,
+    },
+    /// A BDAT of which it is not known how many octets follow, which would be read as commands if the connection
+    /// went on.
+    UncountedBdat,
+    /// The words after it.
+    XClient(String),
+    XForward(String),
+    Auth {
+        mechanism: String,
+        initial: Option<InitialResponse>,
+    },
     /// A browser, or a script that makes one talk to us.
     Http,
     NotImplemented(&'static str),
 }
 
+/// Whether a chunk is the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Last {
+    Yes,
+    No,
+}
+
+/// What came with AUTH, still in Base64: it may be a password.
+#[derive(PartialEq, Eq)]
+pub(super) struct InitialResponse(pub(super) Zeroizing<String>);
+
+impl fmt::Debug for InitialResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InitialResponse(..)")
+    }
+}
+
+/// What the client was offered, and may use therefore.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Offers<'s> {
+    pub(super) extensions: &'s [Extension],
+    pub(super) binary_mime: bool,
+    pub(super) auth: bool,
+}
+
 /// Parses a line without its CRLF, or tells what to answer.
-pub(super) fn parse(line: &[u8], extensions: &[Extension]) -> Result<Command, Reply> {
+pub(super) fn parse(line: &[u8], offers: &Offers<'_>) -> Result<Command, Reply> {
+    let is_auth = line.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
+    if line.len() + 2 > MAX_LINE_OCTETS && !is_auth {
+        return Err(syntax("Line too long"));
+    }
     let text = match std::str::from_utf8(line) {
         Ok(text) if !text.contains(|c: char| c.is_control()) => text,
         Ok(_) => return Err(syntax("A command must not contain control characters")),
@@ -38,9 +83,13 @@ pub(super) fn parse(line: &[u8], extensions: &[Extension]) -> Result<Command, Re
     if ["GET", "POST", "HEAD", "PUT", "CONNECT", "OPTIONS"].contains(&verb) {
         return Ok(Command::Http);
     }
-    // An unknown or misplaced BDAT must still be known as such.
-    if verb.eq_ignore_ascii_case("BDAT") {
-        return Ok(Command::Bdat);
+    let words = text[verb.len()..].trim_matches(' ');
+    match verb.to_ascii_uppercase().as_str() {
+        "BDAT" => return Ok(bdat(words)),
+        "AUTH" => return auth(words),
+        "XCLIENT" => return Ok(Command::XClient(words.to_owned())),
+        "XFORWARD" => return Ok(Command::XForward(words.to_owned())),
+        _ => {}
     }
 
     let terminated = [line, b"\r\n"].concat();
@@ -55,8 +104,8 @@ pub(super) fn parse(line: &[u8], extensions: &[Extension]) -> Result<Command, Re
     let command = match request {
         Request::Ehlo { host } => Command::Ehlo(hello_name(text, &host)?),
         Request::Helo { host } => Command::Helo(hello_name(text, &host)?),
-        Request::Mail { from } => Command::Mail(mail(text, &from.address, extensions)?),
-        Request::Rcpt { to } => Command::Rcpt(rcpt(text, &to.address, extensions)?),
+        Request::Mail { from } => Command::Mail(mail(text, &from.address, offers)?),
+        Request::Rcpt { to } => Command::Rcpt(rcpt(text, &to.address, offers)?),
         Request::Noop { .. } => Command::Noop,
         Request::Vrfy { .. } => Command::Vrfy,
         Request::Help { .. } => Command::Help,
@@ -67,6 +116,42 @@ pub(super) fn parse(line: &[u8], extensions: &[Extension]) -> Result<Command, Re
         other => Command::NotImplemented(other.name()),
     };
     Ok(command)
+}
+
+/// RFC 3030 section 2: `chunk-size [SP "LAST"]`, with at most twenty digits.
+fn bdat(words: &str) -> Command {
+    let (digits, last) = match words.split_once(' ') {
+        None => (words, Last::No),
+        Some((digits, last)) if last.eq_ignore_ascii_case("LAST") => (digits, Last::Yes),
+        Some(_) => return Command::UncountedBdat,
+    };
+    match size(digits) {
+        Ok(octets) => Command::Bdat { octets, last },
+        Err(_) => Command::UncountedBdat,
+    }
+}
+
+/// RFC 4954 section 4: `mechanism [SP initial-response]`.
+fn auth(words: &str) -> Result<Command, Reply> {
+    let (mechanism, initial) = match words.split_once(' ') {
+        None => (words, None),
+        Some((mechanism, initial)) => (mechanism, Some(initial)),
+    };
+    let is_mechanism = (1..=20).contains(&mechanism.len())
+        && mechanism
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if !is_mechanism || initial.is_some_and(|initial| initial.contains(' ')) {
+        return Err(Reply::new(
+            501,
+            Some([5, 5, 4]),
+            "Syntax: AUTH mechanism [initial-response]",
+        ));
+    }
+    Ok(Command::Auth {
+        mechanism: mechanism.to_owned(),
+        initial: initial.map(|initial| InitialResponse(Zeroizing::new(initial.to_owned()))),
+    })
 }
 
 /// RFC 5321 section 4.1.1: these commands have no argument. smtp-proto overlooks one.
@@ -92,7 +177,7 @@ fn hello_name(text: &str, host: &str) -> Result<String, Reply> {
     }
 }
 
-fn mail(text: &str, understood: &str, extensions: &[Extension]) -> Result<MailFrom, Reply> {
+fn mail(text: &str, understood: &str, offers: &Offers<'_>) -> Result<MailFrom, Reply> {
     let (address, words) = path(text).map_err(bad_sender)?;
     let mut from = MailFrom::new(address);
     let mut seen = Vec::new();
@@ -106,12 +191,21 @@ fn mail(text: &str, understood: &str, extensions: &[Extension]) -> Result<MailFr
             ("SIZE", Some(digits)) => from.size = Some(size(digits)?),
             ("BODY", Some(value)) if value.eq_ignore_ascii_case("7BIT") => from.body = Body::SevenBit,
             ("BODY", Some(value)) if value.eq_ignore_ascii_case("8BITMIME") => from.body = Body::EightBitMime,
-            // BINARYMIME (RFC 3030) is not offered.
+            ("BODY", Some(value)) if value.eq_ignore_ascii_case("BINARYMIME") && offers.binary_mime => {
+                from.body = Body::BinaryMime;
+            }
+            // RFC 4954 section 5: who does not trust what a client says of others takes it for "<>", and so it is
+            // not passed on.
+            ("AUTH", Some(value)) if offers.auth => match value == "<>" || decode_xtext(value).is_some() {
+                true => {}
+                false => return Err(bad_parameter("AUTH has no valid value")),
+            },
             ("BODY" | "SIZE" | "SMTPUTF8", _) => {
                 return Err(bad_parameter(&format!("{parameter} is not supported")));
             }
             (keyword, _)
-                if extensions
+                if offers
+                    .extensions
                     .iter()
                     .any(|extension| extension.mail_parameters.contains(&keyword)) =>
             {
@@ -139,7 +233,7 @@ fn mail(text: &str, understood: &str, extensions: &[Extension]) -> Result<MailFr
 }
 
 /// Whether the recipient may have an address beyond ASCII is for the connection to say, which knows the MAIL.
-fn rcpt(text: &str, understood: &str, extensions: &[Extension]) -> Result<RcptTo, Reply> {
+fn rcpt(text: &str, understood: &str, offers: &Offers<'_>) -> Result<RcptTo, Reply> {
     let (address, words) = path(text).map_err(bad_recipient)?;
     let mut to = RcptTo::new(address);
     for parameter in parameters(words)? {
@@ -147,7 +241,8 @@ fn rcpt(text: &str, understood: &str, extensions: &[Extension]) -> Result<RcptTo
         if to.parameters.iter().any(|earlier| earlier.keyword() == keyword) {
             return Err(bad_parameter(&format!("{keyword} is given twice")));
         }
-        if !extensions
+        if !offers
+            .extensions
             .iter()
             .any(|extension| extension.recipient_parameters.contains(&keyword))
         {
@@ -215,14 +310,25 @@ fn unsupported_parameter(keyword: &str) -> Reply {
     )
 }
 
+/// RFC 5321 section 4.5.3.1.4 has 512, RFC 1870, RFC 6152, RFC 6531 and RFC 3461 add 26, 17, 10 and about 1100.
+const MAX_LINE_OCTETS: usize = 2048;
+/// RFC 4954 section 4, for AUTH and what follows it.
+pub(super) const MAX_AUTH_LINE_OCTETS: usize = 12_288;
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const WITH_DSN: Offers<'_> = Offers {
+        extensions: &[Extension::DSN],
+        binary_mime: false,
+        auth: false,
+    };
+
     #[track_caller]
     fn check_refused(line: &[u8], code: u16, enhanced: [u16; 3]) {
-        match parse(line, &[]) {
+        match parse(line, &Offers::default()) {
             Ok(command) => panic!("{} was taken for {command:?}", line.escape_ascii()),
             Err(reply) => {
                 assert_eq!(
@@ -237,7 +343,7 @@ mod tests {
 
     #[track_caller]
     fn address_of(line: &str) -> String {
-        match parse(line.as_bytes(), &[]) {
+        match parse(line.as_bytes(), &Offers::default()) {
             Ok(Command::Mail(from)) => from.address,
             Ok(Command::Rcpt(to)) => to.address,
             other => panic!("{line}: {other:?}"),
@@ -262,21 +368,22 @@ mod tests {
 
     #[test]
     fn the_parameters_of_mail_are_understood() {
-        let Ok(Command::Mail(from)) = parse(b"MAIL FROM:<a@b> BODY=8bitmime SIZE=12 SMTPUTF8", &[]) else {
+        let Ok(Command::Mail(from)) = parse(b"MAIL FROM:<a@b> BODY=8bitmime SIZE=12 SMTPUTF8", &Offers::default())
+        else {
             panic!("the command is valid");
         };
         assert_eq!(
             (from.body, from.size, from.smtputf8),
             (Body::EightBitMime, Some(12), true)
         );
-        let Ok(Command::Mail(from)) = parse(b"MAIL FROM:<a@b> RET=HDRS ENVID=x+2By", &[Extension::DSN]) else {
+        let Ok(Command::Mail(from)) = parse(b"MAIL FROM:<a@b> RET=HDRS ENVID=x+2By", &WITH_DSN) else {
             panic!("the command is valid with DSN");
         };
         assert_eq!(
             from.parameters.iter().map(ToString::to_string).collect::<Vec<_>>(),
             ["RET=HDRS", "ENVID=x+2By"]
         );
-        let Ok(Command::Rcpt(to)) = parse(b"RCPT TO:<a@b> NOTIFY=NEVER", &[Extension::DSN]) else {
+        let Ok(Command::Rcpt(to)) = parse(b"RCPT TO:<a@b> NOTIFY=NEVER", &WITH_DSN) else {
             panic!("the command is valid with DSN");
         };
         assert_eq!(to.parameters[0].value(), Some("NEVER"));
@@ -334,15 +441,89 @@ mod tests {
         check_refused(b"RCPT TO:<a@b> SIZE=1", 555, [5, 5, 4]);
     }
 
+    #[test]
+    fn commands_of_extensions_are_understood() {
+        let command = |line: &str| parse(line.as_bytes(), &Offers::default());
+        let chunk = |octets, last| Ok(Command::Bdat { octets, last });
+        assert_eq!(command("BDAT 0"), chunk(0, Last::No));
+        assert_eq!(command("bdat 86 last"), chunk(86, Last::Yes));
+        assert_eq!(command("BDAT 18446744073709551615 LAST "), chunk(u64::MAX, Last::Yes));
+        let auth = |mechanism: &str, initial: Option<&str>| {
+            Ok(Command::Auth {
+                mechanism: mechanism.to_owned(),
+                initial: initial.map(|initial| InitialResponse(Zeroizing::new(initial.to_owned()))),
+            })
+        };
+        assert_eq!(command("AUTH LOGIN"), auth("LOGIN", None));
+        assert_eq!(command("auth PLAIN ="), auth("PLAIN", Some("=")));
+        let long = "A".repeat(4000);
+        assert_eq!(command(&format!("AUTH PLAIN {long}")), auth("PLAIN", Some(&long)));
+        assert_eq!(
+            format!("{:?}", command("AUTH PLAIN c2VjcmV0")).matches("c2Vj").count(),
+            0
+        );
+        assert_eq!(command("XCLIENT NAME=a"), Ok(Command::XClient("NAME=a".to_owned())));
+        assert_eq!(command("xforward"), Ok(Command::XForward(String::new())));
+
+        let all = Offers {
+            binary_mime: true,
+            auth: true,
+            ..Offers::default()
+        };
+        let Ok(Command::Mail(from)) = parse(b"MAIL FROM:<a@b> BODY=binarymime AUTH=e+3Dmc2@example.com", &all) else {
+            panic!("the command is valid");
+        };
+        assert_eq!((from.body, from.parameters), (Body::BinaryMime, Vec::new()));
+        for parameter in ["AUTH", "AUTH=", "AUTH=<a>b+", "AUTH=a+4", "AUTH=<> AUTH=<>"] {
+            let reply = parse(format!("MAIL FROM:<a@b> {parameter}").as_bytes(), &all).expect_err(parameter);
+            assert!(matches!(reply.code(), 501 | 555), "{parameter}: {reply}");
+        }
+    }
+
+    #[test]
+    fn commands_of_extensions_that_are_malformed_are_refused() {
+        for line in [
+            "BDAT",
+            "BDAT x",
+            "BDAT -1",
+            "BDAT 1.5",
+            "BDAT 0x10",
+            "BDAT 1 LAST LAST",
+            "BDAT 1 FIRST",
+            "BDAT 1 1",
+            "BDAT 18446744073709551616",
+            "BDAT 000000000000000000001",
+            "BDAT LAST",
+        ] {
+            let command = parse(line.as_bytes(), &Offers::default());
+            assert_eq!(command, Ok(Command::UncountedBdat), "{line}");
+        }
+        for line in [
+            "AUTH",
+            "AUTH ",
+            "AUTH PLAIN a b",
+            "AUTH PL/AIN",
+            "AUTH ABCDEFGHIJKLMNOPQRSTU",
+        ] {
+            check_refused(line.as_bytes(), 501, [5, 5, 4]);
+        }
+        check_refused(
+            format!("MAIL FROM:<a@b> {}", " ".repeat(2040)).as_bytes(),
+            500,
+            [5, 5, 2],
+        );
+        check_refused(b"AUTH PLAIN \xff", 500, [5, 5, 2]);
+    }
+
     proptest! {
         #[test]
         fn no_line_panics(line in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = parse(&line, &[Extension::DSN]);
+            let _ = parse(&line, &WITH_DSN);
         }
 
         #[test]
         fn an_address_that_is_taken_has_one_at_sign_outside_of_quotes(text in "[<>@.\"\\\\a: ,\u{fc}]{0,12}") {
-            if let Ok(Command::Mail(from)) = parse(format!("MAIL FROM:<{text}> SMTPUTF8").as_bytes(), &[]) {
+            if let Ok(Command::Mail(from)) = parse(format!("MAIL FROM:<{text}> SMTPUTF8").as_bytes(), &Offers::default()) {
                 prop_assert!(from.address.is_empty() || address::check(&from.address).is_ok());
                 prop_assert!(text.contains(&from.address));
             }

@@ -1,6 +1,9 @@
 //! Conversations with the server, over a pipe in memory and a clock that only moves when nobody has anything to do.
 
+mod chunks;
 mod limits;
+mod login;
+mod speaking_for;
 mod tls;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -22,13 +25,18 @@ struct Talk {
 impl Talk {
     /// A conversation before its greeting.
     fn before_greeting(settings: Settings, recorder: Recorder) -> Self {
+        let address = SocketAddr::from(([192, 0, 2, 1], 1025));
+        Self::from_address(address, Entrance::StartTls, settings, recorder)
+    }
+
+    fn from_address(address: SocketAddr, entrance: Entrance, settings: Settings, recorder: Recorder) -> Self {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let (stop, stopping) = watch::channel(false);
         let service = recorder.clone();
         let budget = Budget::new(settings.max_memory);
         let server = tokio::spawn(async move {
-            let address = SocketAddr::from(([192, 0, 2, 1], 1025));
-            connection::serve(Box::new(theirs), address, &settings, &service, &budget, stopping).await;
+            let theirs = Box::new(theirs);
+            connection::serve(theirs, address, entrance, &settings, &service, &budget, stopping).await;
         });
         Self {
             stream: BufReader::new(Box::new(ours)),
@@ -121,6 +129,10 @@ impl Talk {
 
     async fn start_tls(mut self, config: &Arc<rustls::ClientConfig>) -> Self {
         self.check("STARTTLS", "220 2.0.0").await;
+        self.handshake(config).await
+    }
+
+    async fn handshake(self, config: &Arc<rustls::ClientConfig>) -> Self {
         let name = rustls_pki_types::ServerName::try_from("mx.test").expect("a host name");
         let connector = tokio_rustls::TlsConnector::from(config.clone());
         let stream = connector
@@ -154,7 +166,7 @@ async fn the_extensions_are_announced() {
     .await;
     talk.send("EHLO client.test\r\n").await;
     let expected = "250-mx.test\n250-PIPELINING\n250-SIZE 100\n250-8BITMIME\n250-SMTPUTF8\n250-ENHANCEDSTATUSCODES\n\
-                    250-STARTTLS\n250 DSN";
+                    250-CHUNKING\n250-STARTTLS\n250 DSN";
     assert_eq!(talk.reply().await, expected);
     talk.check("MAIL FROM:<a@a.test> RET=HDRS", "250 ").await;
     talk.check("HELO client.test", "250 mx.test").await;
@@ -254,7 +266,8 @@ async fn commands_that_are_not_served_are_refused() {
     talk.check("ETRN example.test", "502 5.5.1").await;
     talk.check("LHLO example.test", "502 5.5.1").await;
     talk.check("STARTTLS", "502 5.5.1").await;
-    talk.check("XCLIENT NAME=x", "500 5.5.1").await;
+    talk.check("XCLIENT NAME=x", "550 5.7.0").await;
+    talk.check("XFORWARD NAME=x", "550 5.7.0").await;
     talk.check("MAIL FROM:<a@a.test> BODY=BINARYMIME", "501 5.5.4").await;
     talk.check("MAIL FROM:<a@a.test> RET=FULL", "555 5.5.4").await;
     assert_eq!(talk.calls(), [""; 0]);
@@ -262,7 +275,11 @@ async fn commands_that_are_not_served_are_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_bdat_takes_its_payload_with_it() {
-    let mut talk = Talk::new().await;
+    let mut talk = Talk::with(Settings {
+        chunking: Chunking::Off,
+        ..settings()
+    })
+    .await;
     talk.send("MAIL FROM:<a@a.test>\r\nRCPT TO:<b@b.test>\r\nBDAT 30 LAST\r\nMAIL FROM:<evil@a.test>\r\n")
         .await;
     for expected in ["250 2.1.0", "250 2.1.5", "502 5.5.1"] {

@@ -186,6 +186,7 @@ async fn a_client_that_takes_no_replies_is_dropped() {
         connection::serve(
             Box::new(theirs),
             address,
+            Entrance::StartTls,
             &settings(),
             &recorder,
             &Budget::new(0),
