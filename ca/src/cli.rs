@@ -346,7 +346,11 @@ async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure>
             let revoked = accounts::revoke_tokens(&app, operator, &principal).await?;
             match format {
                 Format::Json => output::json(&serde_json::json!({ "principal": principal, "revoked": revoked }))?,
-                Format::Text => writeln!(io::stdout(), "Revoked {revoked} tokens of {principal}.")?,
+                Format::Text => writeln!(
+                    io::stdout(),
+                    "Revoked {} of {principal}.",
+                    counted(u64::try_from(revoked).unwrap_or(u64::MAX), "token")
+                )?,
             }
             Ok(())
         }
@@ -361,10 +365,10 @@ async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure>
                 }))?,
                 Format::Text => writeln!(
                     io::stdout(),
-                    "The audit log is whole: {} rows, {} signed checkpoints, the last one over row {}.",
+                    "The audit log is whole: {} rows, signed up to row {} ({}).",
                     verified.rows,
-                    verified.checkpoints,
                     verified.signed_up_to,
+                    counted(verified.checkpoints, "checkpoint"),
                 )?,
             }
             Ok(())
@@ -514,6 +518,14 @@ async fn publish_crls(app: &App, format: Format) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// "1 token", "2 tokens".
+fn counted(number: u64, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        several => format!("{several} {what}s"),
+    }
 }
 
 /// What takes a while says so, to people only.
