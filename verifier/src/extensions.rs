@@ -76,6 +76,8 @@ pub(crate) enum GeneralName<'a> {
     DnsName(&'a str),
     UniformResourceIdentifier(&'a str),
     DirectoryName(DistinguishedName),
+    /// Four or sixteen octets; in a constraint twice as many.
+    IpAddress(&'a [u8]),
     /// Any other, with its tag.
     Other {
         tag: u8,
@@ -129,7 +131,8 @@ impl<'a> Extensions<'a> {
             }
             NAME_CONSTRAINTS => self.name_constraints = Some(name_constraints(value)?),
             CRL_DISTRIBUTION_POINTS => self.distribution_points = Some(distribution_points(value)?),
-            SUBJECT_KEY_IDENTIFIER => {
+            // Section 4.2.1.2: must not be critical; one that is wants something else than this.
+            SUBJECT_KEY_IDENTIFIER if !critical => {
                 let mut reader = Reader::new(value, Rules::Distinguished);
                 self.subject_key_identifier = Some(reader.expect(OCTET_STRING)?.content);
                 reader.finish()?;
@@ -314,10 +317,12 @@ fn general_name(element: Element<'_>) -> Result<GeneralName<'_>, Malformed> {
     const DNS_NAME: u8 = context(2);
     const DIRECTORY_NAME: u8 = context_constructed(4);
     const UNIFORM_RESOURCE_IDENTIFIER: u8 = context(6);
+    const IP_ADDRESS: u8 = context(7);
     match element.tag {
         RFC_822_NAME => Ok(GeneralName::Rfc822Name(ascii()?)),
         DNS_NAME => Ok(GeneralName::DnsName(ascii()?)),
         UNIFORM_RESOURCE_IDENTIFIER => Ok(GeneralName::UniformResourceIdentifier(ascii()?)),
+        IP_ADDRESS => Ok(GeneralName::IpAddress(element.content)),
         DIRECTORY_NAME => {
             let mut explicit = element.inside();
             let name = DistinguishedName::read(explicit.expect(SEQUENCE)?.raw)?;

@@ -29,6 +29,18 @@ pub struct PathParameters {
     pub inhibit_policy_mapping: bool,
     /// initial-any-policy-inhibit.
     pub inhibit_any_policy: bool,
+    /// What the certificates must be for.
+    pub purpose: Purpose,
+}
+
+/// What extended key usages must allow, along the whole path.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// RFC 8550 section 4.4.4: emailProtection or anyExtendedKeyUsage, or no extended key usage at all.
+    #[default]
+    EmailProtection,
+    /// Whatever they say. For certificates that sign something else, such as test vectors and OCSP answers.
+    Any,
 }
 
 /// A path that was valid for e-mail at one point in time. There is no other way to get one than [`verify_path`].
@@ -243,7 +255,8 @@ impl<'s, 'a> Search<'s, 'a> {
         // NOTE: RFC 5280 takes only name and key from an anchor. Its dates and constraints are honoured here as well
         // (RFC 5937): an expired or constrained root is not more trustworthy for being a root.
         check_dates(anchor, self.at)?;
-        check_authority(anchor)?;
+        check_extensions(anchor)?;
+        check_authority(anchor, self.parameters.purpose)?;
         names.constrain(anchor)?;
         let mut path_length = anchor
             .extensions
@@ -273,7 +286,7 @@ impl<'s, 'a> Search<'s, 'a> {
             // (h), (i), (j)
             policies.prepare_for_next(certificate);
             // (k), (n), and the extended key usage chaining of RFC 8550 section 4.4.4 and the S/MIME BR.
-            check_authority(certificate)?;
+            check_authority(certificate, self.parameters.purpose)?;
             // (l)
             if !certificate.is_self_issued() {
                 path_length = match path_length {
@@ -300,7 +313,8 @@ impl<'s, 'a> Search<'s, 'a> {
             .first()
             .ok_or_else(|| Code::UntrustedIssuer.because("there is no certificate"))?;
         let policies = policies.finish(end_entity, self.parameters)?;
-        check_email_protection(end_entity)?;
+        check_end_entity(end_entity)?;
+        check_purpose(end_entity, self.parameters.purpose)?;
         Ok(VerifiedPath {
             certificates: chain.iter().map(|certificate| (*certificate).clone()).collect(),
             anchor: anchor.clone(),
@@ -340,8 +354,32 @@ fn check_extensions(certificate: &Certificate<'_>) -> Result<(), Problem> {
     }
 }
 
+/// What belongs to authorities alone (RFC 5280 sections 4.2.1.3 and 4.2.1.10).
+fn check_end_entity(certificate: &Certificate<'_>) -> Result<(), Problem> {
+    let extensions = &certificate.extensions;
+    if extensions
+        .basic_constraints
+        .is_some_and(|constraints| constraints.is_authority)
+    {
+        return Ok(());
+    }
+    if extensions.key_usage.is_some_and(|bits| bits & KEY_CERT_SIGN != 0) {
+        return Err(Code::KeyUsage.because(format!(
+            "the key of {} may sign certificates, although it is no authority's",
+            certificate.describe()
+        )));
+    }
+    if extensions.name_constraints.is_some() {
+        return Err(Code::ExtensionMalformed.because(format!(
+            "the certificate of {} constrains names, although it is no authority's",
+            certificate.describe()
+        )));
+    }
+    Ok(())
+}
+
 /// 6.1.4 (k) and (n), and whether the authority may issue for e-mail.
-fn check_authority(certificate: &Certificate<'_>) -> Result<(), Problem> {
+fn check_authority(certificate: &Certificate<'_>, purpose: Purpose) -> Result<(), Problem> {
     let is_authority = certificate
         .extensions
         .basic_constraints
@@ -358,12 +396,13 @@ fn check_authority(certificate: &Certificate<'_>) -> Result<(), Problem> {
             certificate.describe()
         )));
     }
-    check_email_protection(certificate)
+    check_purpose(certificate, purpose)
 }
 
 /// RFC 8550 section 4.4.4: an extended key usage must include emailProtection or anyExtendedKeyUsage.
-fn check_email_protection(certificate: &Certificate<'_>) -> Result<(), Problem> {
+fn check_purpose(certificate: &Certificate<'_>, purpose: Purpose) -> Result<(), Problem> {
     match &certificate.extensions.extended_key_usage {
+        _ if purpose == Purpose::Any => Ok(()),
         Some(purposes) if !purposes.contains(&EMAIL_PROTECTION) && !purposes.contains(&ANY_EXTENDED_KEY_USAGE) => {
             Err(Code::ExtendedKeyUsage.because(format!(
                 "the certificate of {} is not meant for e-mail",

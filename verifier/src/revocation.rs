@@ -303,7 +303,8 @@ impl<'a> RevocationList<'a> {
             match kind {
                 ISSUING_DISTRIBUTION_POINT => scope = issuing_distribution_point(value, certificate)?,
                 DELTA_CRL_INDICATOR => is_delta = true,
-                AUTHORITY_KEY_IDENTIFIER | CRL_NUMBER => {}
+                // Sections 5.2.1 and 5.2.3: must not be critical.
+                AUTHORITY_KEY_IDENTIFIER | CRL_NUMBER if !critical => {}
                 other if critical => return Err(Unusable::CriticalExtension(other)),
                 _ => {}
             }

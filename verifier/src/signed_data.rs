@@ -102,15 +102,12 @@ impl<'a> SignedData<'a> {
         if !matches!(version, 1 | 3) {
             return Err(Code::CmsUnsupported.because(format!("SignedData has version {version}")));
         }
-        // 2. Digest algorithms. An empty set has crashed other programs (CVE-2026-45447).
+        // 2. Digest algorithms.
         let digests = reader
             .constructed(SET)
             .map_err(malformed)?
             .all(MAXIMUM_DIGESTS)
             .map_err(malformed)?;
-        if digests.is_empty() {
-            return Err(Code::DigestAlgorithmsEmpty.because("SignedData lists no digest algorithm"));
-        }
         if let Some(other) = digests.iter().find(|element| element.tag != SEQUENCE) {
             return Err(malformed(Malformed::UnexpectedTag {
                 expected: SEQUENCE,
@@ -169,6 +166,10 @@ impl<'a> SignedData<'a> {
                     .because(format!("{} signers signed, and only one can be shown", several.len())));
             }
         };
+        // Only without signers may the set be empty; with one it has crashed other programs (CVE-2026-45447).
+        if digests.is_empty() {
+            return Err(Code::DigestAlgorithmsEmpty.because("SignedData lists no digest algorithm"));
+        }
         // RFC 5652 section 5.1: with X.509 certificates and data inside, the version is that of the SignerInfo.
         if version != signer.version {
             return Err(Code::CmsMalformed.because("the version of SignedData is not that of its signer"));

@@ -117,7 +117,10 @@ fn check_profile(certificate: &Certificate<'_>, generation: ReservedGeneration) 
         GeneralName::Rfc822Name(_) | GeneralName::SmtpUtf8Mailbox(_) | GeneralName::DirectoryName(_) => true,
         // otherName, such as a user principal name.
         GeneralName::Other { tag: 0xa0, .. } => generation != ReservedGeneration::Strict,
-        GeneralName::Other { .. } | GeneralName::DnsName(_) | GeneralName::UniformResourceIdentifier(_) => false,
+        GeneralName::Other { .. }
+        | GeneralName::DnsName(_)
+        | GeneralName::UniformResourceIdentifier(_)
+        | GeneralName::IpAddress(_) => false,
     };
     if !names.iter().all(fits) {
         return unfit("has names in its subjectAltName that its type may not have");

@@ -96,7 +96,8 @@ fn same_kind(name: &GeneralName<'_>, subtree: &GeneralName<'_>) -> bool {
         (GeneralName::Rfc822Name(_) | GeneralName::SmtpUtf8Mailbox(_), GeneralName::Rfc822Name(_))
         | (GeneralName::DnsName(_), GeneralName::DnsName(_))
         | (GeneralName::UniformResourceIdentifier(_), GeneralName::UniformResourceIdentifier(_))
-        | (GeneralName::DirectoryName(_), GeneralName::DirectoryName(_)) => true,
+        | (GeneralName::DirectoryName(_), GeneralName::DirectoryName(_))
+        | (GeneralName::IpAddress(_), GeneralName::IpAddress(_)) => true,
         // An SmtpUTF8Mailbox is an otherName too, so a constraint on otherName may be meant for it.
         (GeneralName::SmtpUtf8Mailbox(_), GeneralName::SmtpUtf8Mailbox(_)) => true,
         (GeneralName::Other { tag, .. }, GeneralName::Other { tag: constrained, .. }) => tag == constrained,
@@ -110,20 +111,24 @@ fn same_kind(name: &GeneralName<'_>, subtree: &GeneralName<'_>) -> bool {
 fn is_within(name: &GeneralName<'_>, subtree: &GeneralName<'_>) -> Option<bool> {
     match (name, subtree) {
         (GeneralName::Rfc822Name(address), GeneralName::Rfc822Name(constraint)) => {
-            let (local_part, host) = address.rsplit_once('@')?;
-            Some(match constraint.rsplit_once('@') {
-                Some((constrained, constrained_host)) => {
-                    constrained == local_part && constrained_host.eq_ignore_ascii_case(host)
-                }
-                None => host_is_within(host, constraint),
+            let (local_part, host) = parts(address)?;
+            Some(if constraint.contains('@') {
+                let (constrained, constrained_host) = parts(constraint)?;
+                constrained == local_part && constrained_host.eq_ignore_ascii_case(host)
+            } else {
+                host_is_within(host, constraint)
             })
         }
         // RFC 9598 section 6: constraints name hosts; a mailbox in ASCII cannot be this one.
         (GeneralName::SmtpUtf8Mailbox(address), GeneralName::Rfc822Name(constraint)) => {
-            let (_, host) = address.rsplit_once('@')?;
+            let (_, host) = parts(address)?;
             Some(!constraint.contains('@') && host_is_within(host, constraint))
         }
         (GeneralName::DnsName(host), GeneralName::DnsName(constraint)) => {
+            // A pattern is many names at once, some inside and some outside.
+            if host.contains('*') {
+                return None;
+            }
             let domain = constraint.strip_prefix('.');
             Some(match domain {
                 Some(_) => host_is_within(host, constraint),
@@ -140,8 +145,33 @@ fn is_within(name: &GeneralName<'_>, subtree: &GeneralName<'_>) -> Option<bool> 
         (GeneralName::DirectoryName(name), GeneralName::DirectoryName(constraint)) => {
             Some(DistinguishedName::is_within(name, constraint))
         }
+        (GeneralName::IpAddress(address), GeneralName::IpAddress(constraint)) => address_is_within(address, constraint),
         _ => None,
     }
+}
+
+/// The two parts of an address; `None` unless there is exactly one `@`, so that nobody can read another host.
+fn parts(address: &str) -> Option<(&str, &str)> {
+    address.split_once('@').filter(|(_, host)| !host.contains('@'))
+}
+
+/// RFC 5280 section 4.2.1.10: an address and a mask of the same length, the mask in the style of CIDR (RFC 4632).
+fn address_is_within(address: &[u8], constraint: &[u8]) -> Option<bool> {
+    let (network, mask) = constraint.split_at_checked(constraint.len() / 2)?;
+    if !matches!(constraint.len(), 8 | 32) || !matches!(address.len(), 4 | 16) {
+        return None;
+    }
+    let ones = mask.iter().take_while(|octet| **octet == 0xff).count();
+    let mut rest = mask.iter().skip(ones);
+    let is_prefix = rest
+        .next()
+        .is_none_or(|octet| octet.leading_ones() + octet.trailing_zeros() >= 8)
+        && rest.all(|octet| *octet == 0);
+    if !is_prefix {
+        return None;
+    }
+    let mut octets = address.iter().zip(network).zip(mask);
+    Some(address.len() == network.len() && octets.all(|((address, network), mask)| address & mask == network & mask))
 }
 
 /// A constraint with a leading dot covers the hosts below, one without covers that host alone.
@@ -189,6 +219,7 @@ mod tests {
         check(Rfc822Name("a@example.com"), Rfc822Name(".example.com"), Some(false));
         check(Rfc822Name("a@notexample.com"), Rfc822Name("example.com"), Some(false));
         check(Rfc822Name("nobody"), Rfc822Name("example.com"), None);
+        check(Rfc822Name("a@evil.test@example.com"), Rfc822Name("example.com"), None);
         check(SmtpUtf8Mailbox("ü@example.com"), Rfc822Name("example.com"), Some(true));
         check(
             SmtpUtf8Mailbox("ü@example.com"),
@@ -204,11 +235,40 @@ mod tests {
     }
 
     #[test]
+    fn addresses_of_hosts() {
+        use GeneralName::IpAddress;
+        check(
+            IpAddress(&[192, 0, 2, 7]),
+            IpAddress(&[192, 0, 2, 0, 255, 255, 255, 0]),
+            Some(true),
+        );
+        check(
+            IpAddress(&[192, 0, 3, 7]),
+            IpAddress(&[192, 0, 2, 0, 255, 255, 255, 0]),
+            Some(false),
+        );
+        check(
+            IpAddress(&[192, 0, 2, 7]),
+            IpAddress(&[192, 0, 2, 0, 255, 255, 255, 252]),
+            Some(false),
+        );
+        check(IpAddress(&[1; 16]), IpAddress(&[0; 32]), Some(true));
+        check(IpAddress(&[1; 4]), IpAddress(&[0; 32]), Some(false));
+        for mask in [[255, 0, 255, 0], [0, 255, 0, 0], [5, 0, 0, 0]] {
+            let constraint = [[0; 4], mask].concat();
+            check(IpAddress(&[1; 4]), IpAddress(&constraint), None);
+        }
+        check(IpAddress(&[1; 5]), IpAddress(&[0; 8]), None);
+        check(IpAddress(&[1; 4]), IpAddress(&[0; 9]), None);
+    }
+
+    #[test]
     fn hosts() {
         use GeneralName::{DnsName, UniformResourceIdentifier as Uri};
         check(DnsName("a.example.com"), DnsName("example.com"), Some(true));
         check(DnsName("aexample.com"), DnsName("example.com"), Some(false));
         check(DnsName("example.com"), DnsName(".example.com"), Some(false));
+        check(DnsName("*.example.com"), DnsName("mail.example.com"), None);
         check(Uri("http://a.example.com/x"), Uri(".example.com"), Some(true));
         check(Uri("http://u@example.com:80"), Uri("example.com"), Some(true));
         check(Uri("http://192.0.2.1/"), Uri("example.com"), None);

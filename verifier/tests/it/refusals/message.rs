@@ -43,6 +43,17 @@ fn what_is_not_around_the_message_is_no_signature() {
         "no-signer",
     );
     check(
+        3,
+        "certs-only as RFC 8551 section 3.8 writes it, without digest algorithms",
+        |s| {
+            s.opaque = true;
+            s.cms.signers = 0;
+            s.cms.digest_algorithms = Some(set(&[]));
+        },
+        status,
+        "no-signer",
+    );
+    check(
         29,
         "enveloped-data that says signed-data",
         |s| {

@@ -43,6 +43,34 @@ fn paths_that_do_not_hold_are_not_verified() {
         "certificate-signature-invalid",
     );
     check(
+        21,
+        "a signer that may sign certificates without being an authority",
+        |s| {
+            s.leaf.with(KEY_USAGE, true, vec![3, 2, 2, 0x84]);
+        },
+        status,
+        "key-usage",
+    );
+    check(
+        22,
+        "a signer that constrains names",
+        |s| {
+            let subtree = sequence(&[&tlv(0x82, b"example.org")]);
+            s.leaf.with(NAME_CONSTRAINTS, true, sequence(&[&tlv(0xa0, &subtree)]));
+        },
+        status,
+        "extension-malformed",
+    );
+    check(
+        22,
+        "an unknown critical extension of the anchor",
+        |s| {
+            s.root.with("1.2.3.4", true, vec![5, 0]);
+        },
+        status,
+        "critical-extension",
+    );
+    check(
         24,
         "expired",
         |s| {

@@ -1,28 +1,16 @@
 //! NIST PKITS 1.0.1: path validation and CRLs against the published expectations, and the signed messages.
-//!
-//! The vectors are not part of this repository: `SEALWRIGHT_CORPORA` names the folder, by default the one beside it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use const_oid::ObjectIdentifier;
 use serde_json::Value;
 use verifier::path::{PathParameters, verify_path};
 use verifier::{Integrity, Material, Policy, RevocationStatus, Status, TrustStore, Vouches, verify};
 
+use super::{compare, corpus};
 use crate::support::NOW;
-
-fn corpus() -> Option<PathBuf> {
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpora");
-    let corpora = std::env::var_os("SEALWRIGHT_CORPORA").map_or_else(default, PathBuf::from);
-    let folder = corpora.join("pkits");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: there is no {}", folder.display());
-    None
-}
 
 fn vectors(folder: &Path) -> Value {
     serde_json::from_slice(&fs::read(folder.join("pkits.json")).unwrap()).unwrap()
@@ -51,34 +39,9 @@ fn trust(folder: &Path) -> TrustStore {
     TrustStore::new().add(&anchor, Vouches::Tiers).unwrap()
 }
 
-/// What is listed must go wrong, and what goes wrong must be listed.
-fn compare(title: &str, deviations: &str, wrong: &BTreeMap<String, String>, ran: usize) {
-    let listed: BTreeMap<&str, &str> = deviations
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(|line| line.split_once(' ').expect("a case and a reason"))
-        .collect();
-    println!(
-        "{title}: {ran} cases ran, {} as published, {} listed deviations",
-        ran - wrong.len(),
-        listed.len()
-    );
-    let unlisted: Vec<_> = wrong
-        .iter()
-        .filter(|(case, _)| !listed.contains_key(case.as_str()))
-        .collect();
-    assert!(unlisted.is_empty(), "not listed: {unlisted:#?}");
-    for case in listed.keys() {
-        assert!(
-            wrong.contains_key(*case),
-            "{case} is listed and went right: remove it from the list"
-        );
-    }
-}
-
 #[test]
 fn paths_and_revocation_lists_follow_pkits() {
-    let Some(folder) = corpus() else { return };
+    let Some(folder) = corpus("pkits") else { return };
     let vectors = vectors(&folder);
     let trust = trust(&folder);
     let mut wrong = BTreeMap::new();
@@ -101,6 +64,7 @@ fn paths_and_revocation_lists_follow_pkits() {
             require_explicit_policy: test["SetInitialExplicitPolicy"] == true,
             inhibit_policy_mapping: test["SetInitialPolicyMappingInhibit"] == true,
             inhibit_any_policy: test["SetInitialInhibitAnyPolicy"] == true,
+            ..PathParameters::default()
         };
         let (end_entity, intermediates) = certificates.split_last().unwrap();
         let path = verify_path(
@@ -140,7 +104,7 @@ fn paths_and_revocation_lists_follow_pkits() {
 
 #[test]
 fn signed_pkits_messages_verify_and_never_speak_for_their_sender() {
-    let Some(folder) = corpus() else { return };
+    let Some(folder) = corpus("pkits") else { return };
     let vectors = vectors(&folder);
     let trust = trust(&folder);
     let mut wrong = BTreeMap::new();
