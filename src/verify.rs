@@ -1,13 +1,14 @@
 //! `sealwright verify`: a message file in, the label and the reasons for it out.
 
+use std::error::Error as _;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use policies::time::{Clock, Timestamp};
-use serde::Serialize;
-use verifier::{Material, Policy, Status, TrustStore, Verdict, Vouches};
+use verifier::{Status, Verdict, Vouches};
+use verifier_report::{InputProblem, Report, Verifier};
 
 /// Arguments of `sealwright verify`.
 #[derive(Debug, clap::Args)]
@@ -42,9 +43,9 @@ pub(crate) fn run(arguments: &Arguments, clock: &dyn Clock) -> ExitCode {
         Ok(verdict) => {
             let report = Report::of(&verdict);
             let printed = if arguments.json {
-                report.print_json()
+                print_json(&report)
             } else {
-                report.print_text()
+                print_text(&report)
             };
             match (printed, verdict.status()) {
                 (Err(error), _) => unusable(&Unusable::Output(error)),
@@ -83,40 +84,32 @@ fn verdict(arguments: &Arguments, clock: &dyn Clock) -> Result<Verdict, Unusable
         Some(given) => Timestamp::parse_rfc3339(given).map_err(|_| Unusable::InvalidTime { given: given.clone() })?,
         None => clock.now(),
     };
-    let mut trust = TrustStore::new();
+    let mut verifier = Verifier::new();
     for path in &arguments.trust {
-        let invalid = |reason: String| Unusable::InvalidTrust {
-            path: path.clone(),
-            reason,
-        };
-        for certificate in ders(&read(path, CERTIFICATE_FILE_LIMIT)?, "CERTIFICATE").map_err(invalid)? {
-            trust = trust
-                .add(&certificate, Vouches::Tiers)
-                .map_err(|error| invalid(error.to_string()))?;
-        }
+        let certificates = read(path, CERTIFICATE_FILE_LIMIT)?;
+        verifier
+            .trust(&certificates, Vouches::Tiers)
+            .map_err(|problem| Unusable::InvalidTrust {
+                path: path.clone(),
+                reason: reason(&problem),
+            })?;
     }
-    let mut crls = Vec::new();
     for path in &arguments.crl {
-        let invalid = |reason: String| Unusable::InvalidCrl {
+        let lists = read(path, CRL_FILE_LIMIT)?;
+        verifier.add_crls(&lists).map_err(|problem| Unusable::InvalidCrl {
             path: path.clone(),
-            reason,
-        };
-        for crl in ders(&read(path, CRL_FILE_LIMIT)?, "X509 CRL").map_err(invalid)? {
-            verifier::check_crl(&crl).map_err(|problem| invalid(problem.detail().to_owned()))?;
-            crls.push(crl);
-        }
+            reason: reason(&problem),
+        })?;
     }
     let message = read(&arguments.file, MESSAGE_LIMIT)?;
-    Ok(verifier::verify(
-        &message,
-        &trust,
-        &Material {
-            intermediates: Vec::new(),
-            crls,
-        },
-        at,
-        &Policy::default(),
-    ))
+    Ok(verifier.verify(&message, at))
+}
+
+/// The cause alone: what was being looked for is said by [`Unusable`].
+fn reason(problem: &InputProblem) -> String {
+    problem
+        .source()
+        .map_or_else(|| problem.to_string(), ToString::to_string)
 }
 
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Unusable> {
@@ -141,141 +134,35 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Unusable> {
     Ok(content)
 }
 
-/// The DER structures of a file that is DER itself, or PEM with blocks of this `label`.
-fn ders(content: &[u8], label: &str) -> Result<Vec<Vec<u8>>, String> {
-    // A DER certificate or CRL is a SEQUENCE.
-    if content.first() == Some(&0x30) {
-        return Ok(vec![content.to_vec()]);
-    }
-    let text = std::str::from_utf8(content).map_err(|_| "it is neither PEM nor DER".to_owned())?;
-    let (begin, end) = (format!("-----BEGIN {label}-----"), format!("-----END {label}-----"));
-    let mut found = Vec::new();
-    let mut rest = text;
-    while let Some(start) = rest.find(&begin) {
-        let body = &rest[start + begin.len()..];
-        let stop = body.find(&end).ok_or_else(|| format!("a block has no line {end:?}"))?;
-        let base64: String = body[..stop].split_ascii_whitespace().collect();
-        found.push(
-            data_encoding::BASE64
-                .decode(base64.as_bytes())
-                .map_err(|error| format!("a block is not base64 ({error})"))?,
-        );
-        rest = &body[stop + end.len()..];
-    }
-    if found.is_empty() {
-        return Err(format!("it has no line {begin:?}"));
-    }
-    Ok(found)
+fn print_json(report: &Report) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, report)?;
+    writeln!(out)
 }
 
-/// The stable JSON surface of a verdict.
-#[derive(Debug, Serialize)]
-pub(crate) struct Report {
-    status: String,
-    tier: Option<String>,
-    label: String,
-    from: Option<String>,
-    signer: Option<ReportedSigner>,
-    integrity: String,
-    path: String,
-    identity: String,
-    revocation: String,
-    findings: Vec<ReportedFinding>,
-    /// The signer's certificate in PEM.
-    certificate: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct ReportedSigner {
-    address: String,
-    name: Option<String>,
-    organization: Option<String>,
-    title: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct ReportedFinding {
-    code: &'static str,
-    severity: String,
-    detail: String,
-}
-
-impl Report {
-    /// What `verdict` says, in the words of the JSON surface.
-    pub(crate) fn of(verdict: &Verdict) -> Self {
-        Self {
-            status: verdict.status().as_ref().to_owned(),
-            tier: verdict.tier().map(|tier| tier.to_string()),
-            label: verdict.label(),
-            from: verdict.from().map(str::to_owned),
-            signer: verdict.signer().map(|signer| ReportedSigner {
-                address: signer.address.clone(),
-                name: signer.name.clone(),
-                organization: signer.organization.clone(),
-                title: signer.title.clone(),
-            }),
-            integrity: verdict.integrity().as_ref().to_owned(),
-            path: verdict.path().as_ref().to_owned(),
-            identity: verdict.identity().as_ref().to_owned(),
-            revocation: verdict.revocation().as_ref().to_owned(),
-            findings: verdict
-                .findings()
-                .iter()
-                .map(|finding| ReportedFinding {
-                    code: finding.code,
-                    severity: finding.severity.as_ref().to_owned(),
-                    detail: finding.detail.clone(),
-                })
-                .collect(),
-            certificate: verdict.certificate().map(pem),
-        }
+fn print_text(report: &Report) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", report.label)?;
+    if let Some(from) = &report.from {
+        writeln!(out, "  from        {from}")?;
     }
-
-    fn print_json(&self) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        serde_json::to_writer_pretty(&mut out, self)?;
-        writeln!(out)
+    if let Some(signer) = &report.signer {
+        let named = [&signer.name, &signer.title, &signer.organization]
+            .into_iter()
+            .flatten()
+            .chain([&signer.address]);
+        let named: Vec<&str> = named.map(String::as_str).collect();
+        writeln!(out, "  signed by   {}", named.join(", "))?;
     }
-
-    fn print_text(&self) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        writeln!(out, "{}", self.label)?;
-        if let Some(from) = &self.from {
-            writeln!(out, "  from        {from}")?;
-        }
-        if let Some(signer) = &self.signer {
-            let named = [&signer.name, &signer.title, &signer.organization]
-                .into_iter()
-                .flatten()
-                .chain([&signer.address]);
-            let named: Vec<&str> = named.map(String::as_str).collect();
-            writeln!(out, "  signed by   {}", named.join(", "))?;
-        }
-        writeln!(out, "  integrity   {}", self.integrity)?;
-        writeln!(out, "  path        {}", self.path)?;
-        writeln!(out, "  identity    {}", self.identity)?;
-        writeln!(out, "  revocation  {}", self.revocation)?;
-        for finding in &self.findings {
-            writeln!(out, "  {}: {} [{}]", finding.severity, finding.detail, finding.code)?;
-        }
-        Ok(())
+    writeln!(out, "  integrity   {}", report.integrity)?;
+    writeln!(out, "  path        {}", report.path)?;
+    writeln!(out, "  identity    {}", report.identity)?;
+    writeln!(out, "  revocation  {}", report.revocation)?;
+    for finding in &report.findings {
+        writeln!(out, "  {}: {} [{}]", finding.severity, finding.detail, finding.code)?;
     }
+    Ok(())
 }
-
-fn pem(der: &[u8]) -> String {
-    let base64 = data_encoding::BASE64.encode(der);
-    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
-    let mut rest = base64.as_str();
-    while !rest.is_empty() {
-        // Base64 is ASCII, so any index is a character boundary.
-        let (line, more) = rest.split_at(rest.len().min(64));
-        pem.push_str(line);
-        pem.push('\n');
-        rest = more;
-    }
-    pem + "-----END CERTIFICATE-----\n"
-}
-
 /// A bundle of every public mail root is some 300 kB.
 const CERTIFICATE_FILE_LIMIT: u64 = 4 << 20;
 /// A million revoked certificates make a CRL of some 40 MB.

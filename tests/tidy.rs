@@ -6,12 +6,24 @@ use std::path::{Path, PathBuf};
 
 /// Every crate, its folder, and the crates of ours that it may depend on. README.md draws the same arrows; a new one is an
 /// architecture change.
-const ARROWS: [(&str, &str, &[&str]); 8] = [
+const ARROWS: [(&str, &str, &[&str]); 12] = [
     ("policies", "policies", &[]),
     ("keys", "signer-service/keys", &[]),
     ("smtp", "signer-service/smtp", &[]),
     ("migrations", "migrations", &[]),
     ("verifier", "verifier", &["policies"]),
+    ("verifier-report", "verifier/report", &["policies", "verifier"]),
+    ("verifier-c", "verifier/c", &["policies", "verifier", "verifier-report"]),
+    (
+        "verifier-python",
+        "verifier/python",
+        &["policies", "verifier", "verifier-report"],
+    ),
+    (
+        "verifier-wasm",
+        "verifier/wasm",
+        &["policies", "verifier", "verifier-report"],
+    ),
     ("ca-api", "ca/api", &["policies"]),
     (
         "ca",
