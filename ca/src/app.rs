@@ -4,7 +4,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::UNIX_EPOCH;
 
 use keys::KeyStore;
 use keys::SoftwareKeyStore;
@@ -49,10 +48,10 @@ pub struct AppParts {
 }
 
 impl AppParts {
-    /// The system's time and randomness, mail as configured.
-    pub fn production() -> Self {
+    /// The time of `clock`, the system's randomness, mail and keys as configured.
+    pub fn production(clock: Arc<dyn Clock>) -> Self {
         Self {
-            clock: Arc::new(SystemClock),
+            clock,
             // A certificate authority without randomness must stop, so the panic of `UnwrapErr` is wanted.
             rng: Box::new(UnwrapErr(rand::rngs::SysRng)),
             observer: Arc::new(TracingObserver),
@@ -186,24 +185,5 @@ impl fmt::Debug for AppParts {
             .field("clock", &self.clock)
             .field("observer", &self.observer)
             .finish_non_exhaustive()
-    }
-}
-
-/// The one place of this crate that asks the system for the time.
-#[derive(Clone, Copy, Debug)]
-pub struct SystemClock;
-
-impl Clock for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one reading that everything else is handed"
-    )]
-    fn now(&self) -> Timestamp {
-        let now = std::time::SystemTime::now();
-        let seconds = match now.duration_since(UNIX_EPOCH) {
-            Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
-            Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |s| -s),
-        };
-        Timestamp::from_unix(seconds)
     }
 }

@@ -91,10 +91,10 @@ pub struct InitArguments {
     /// Where that organization is: two letters of ISO 3166-1
     #[arg(long, default_value = "SE")]
     country: Country,
-    /// The key of the root certificate: p384, p256, rsa3072 or rsa4096
+    /// The key of the root certificate: p384, p256 or rsa4096
     #[arg(long, default_value = "p384")]
     root_key: KeyAlgorithm,
-    /// The key that signs the certificates of subscribers: p256, p384, rsa3072 or rsa4096
+    /// The key that signs the certificates of subscribers: p256, p384 or rsa4096
     #[arg(long, default_value = "p256")]
     issuing_key: KeyAlgorithm,
     /// sqlite:FILE in the data folder, or postgres://user@host/database
@@ -266,10 +266,7 @@ async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure>
     } else {
         Format::Text
     };
-    let parts = AppParts {
-        clock,
-        ..AppParts::production()
-    };
+    let parts = AppParts::production(clock);
     if let Command::Init(arguments) = command {
         return initialize(arguments, parts, format).await;
     }
@@ -539,7 +536,7 @@ const INIT_EXAMPLES: &str = "\
 Examples:
   sealwright ca init --data ca
   sealwright ca init --data ca --organization \"Example Trust AB\" --country SE --public-url http://pki.example.com
-  sealwright ca init --data ca --root-key rsa4096 --issuing-key rsa3072 --smtp mail.example.com:25";
+  sealwright ca init --data ca --root-key rsa4096 --issuing-key rsa4096 --smtp mail.example.com:25";
 const SERVE_EXAMPLES: &str = "\
 Examples:
   sealwright ca serve --data ca

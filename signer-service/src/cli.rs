@@ -126,7 +126,11 @@ fn fail(error: &(dyn std::error::Error + 'static)) -> ExitCode {
         eprintln!("  because: {error}");
         cause = error.source();
     }
-    ExitCode::FAILURE
+    match error.downcast_ref() {
+        // What was typed or written is to blame, not what was done with it.
+        Some(Error::Configuration { .. } | Error::NotInitialized { .. }) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    }
 }
 
 fn initialize(options: &Init) -> Result<(), Failure> {

@@ -111,10 +111,7 @@ impl Services {
     }
 
     fn authority_parts(&self) -> ca::AppParts {
-        ca::AppParts {
-            clock: Arc::clone(&self.clock),
-            ..ca::AppParts::production()
-        }
+        ca::AppParts::production(Arc::clone(&self.clock))
     }
 
     /// Writes the configuration of a gateway for the accounts that were onboarded, and starts it.
