@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
 use crate::clock::SystemClock;
 
@@ -42,6 +43,7 @@ enum Command {
 
 fn main() -> ExitCode {
     keys::tls::install_default_provider();
+    log_to_standard_error();
     let clock = Arc::new(SystemClock);
     match Cli::parse().command {
         Command::Quickstart(arguments) => quickstart::run(arguments, clock),
@@ -52,5 +54,22 @@ fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "sealwright", &mut io::stdout());
             ExitCode::SUCCESS
         }
+    }
+}
+
+/// Warnings and errors, or what the environment variable `SEALWRIGHT_LOG` asks for, such as `info` or `ca=debug,smtp=info`;
+/// as JSON with `SEALWRIGHT_LOG_FORMAT=json`.
+fn log_to_standard_error() {
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::WARN.into())
+        .with_env_var("SEALWRIGHT_LOG")
+        .from_env_lossy();
+    let log = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_env_filter(filter);
+    if std::env::var_os("SEALWRIGHT_LOG_FORMAT").is_some_and(|format| format == "json") {
+        log.json().init();
+    } else {
+        log.init();
     }
 }
