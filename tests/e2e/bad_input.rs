@@ -98,7 +98,8 @@ fn a_second_init_changes_nothing() {
         "--ca",
         "https://127.0.0.1:8440",
     ];
-    let again = [&["gateway", "init", "--data", text(&prepared.gateway())][..], &hop].concat();
+    let gateway = prepared.gateway();
+    let again = [&["gateway", "init", "--data", text(&gateway)][..], &hop].concat();
     refused(&again, 1, &["already"]);
     refused(
         &["quickstart", "--data", text(prepared.folder.path())],
@@ -164,13 +165,14 @@ fn a_wrong_url_is_explained() {
 #[test]
 fn a_folder_without_a_certificate_authority_is_explained() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    for arguments in [
+    let data = ["--data", text(folder.path())];
+    for command in [
         &["ca", "serve"][..],
         &["ca", "list"],
         &["ca", "show", "00"],
         &["gateway", "serve"],
     ] {
-        refused(&[arguments, &["--data", text(folder.path())]].concat(), 2, &["init"]);
+        refused(&[command, &data].concat(), 2, &["init"]);
     }
     assert!(snapshot(folder.path()).is_empty(), "nothing was made");
 }
@@ -183,7 +185,7 @@ fn an_unreadable_key_is_named_and_nothing_starts() {
     refused(
         &["ca", "serve", "--data", text(&prepared.ca())],
         1,
-        &["sealing.key", "0600"],
+        &["sealing.key", "chmod 600"],
     );
     fs::set_permissions(&sealing_key, fs::Permissions::from_mode(0o600)).expect("the mode can be set");
 
