@@ -1,3 +1,5 @@
+//! Accounts, principals and tokens: who gets in, and who does not.
+
 use super::*;
 use crate::testing::{Database, World};
 

@@ -1,3 +1,5 @@
+//! The command line: what it takes, prints and refuses.
+
 use std::path::Path;
 
 use clap::{CommandFactory, Parser};

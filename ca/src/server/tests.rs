@@ -1,3 +1,5 @@
+//! Both listeners over real sockets.
+
 use ca_api::{Client, ClientError, NewAccount, NewChallenge, NewPrincipal, Role};
 
 use super::*;

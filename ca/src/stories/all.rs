@@ -1,4 +1,4 @@
-// Included once for each database.
+//! Every story; included once for each database.
 
 #[path = "audit.rs"]
 mod audit;

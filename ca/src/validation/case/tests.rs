@@ -1,3 +1,5 @@
+//! Cases on both databases: who may decide what, and what is refused.
+
 use zeroize::Zeroizing;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Challenges on both databases: what completes them, and all that does not.
+
 use super::*;
 use crate::accounts::{Caller, Role};
 use crate::testing::{Database, World};
