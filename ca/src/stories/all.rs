@@ -1,4 +1,4 @@
-//! Every story; included once for each database.
+// Every story; included once for each database.
 
 #[path = "audit.rs"]
 mod audit;
