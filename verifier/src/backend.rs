@@ -25,6 +25,13 @@ impl Default for Backend {
 }
 
 impl Backend {
+    /// Every backend that was compiled in.
+    pub const ALL: &[Self] = &[
+        Self::PureRust,
+        #[cfg(feature = "fast")]
+        Self::AwsLc,
+    ];
+
     pub(crate) fn crypto(self) -> &'static dyn Crypto {
         match self {
             Self::PureRust => &PureRust,
