@@ -4,6 +4,7 @@ mod algorithms;
 mod corpora;
 mod good;
 mod invariant_11;
+mod links;
 mod openssl_peer;
 mod refusals;
 mod support;

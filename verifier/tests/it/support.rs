@@ -4,13 +4,15 @@ mod certificates;
 mod peer_keys;
 
 use std::cell::OnceCell;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use der::Encode;
 use keys::{SigningKey, testing};
 use policies::time::Timestamp;
 use sha2::{Digest, Sha256, Sha384, Sha512};
-use verifier::{Material, Policy, TrustStore, Verdict, Vouches, verify};
+use verifier::path::{PathParameters, VerifiedPath, verify_path};
+use verifier::{Backend, Material, Policy, Problem, TrustStore, Verdict, VerifiedLinks, Vouches, verify};
 
 pub(crate) use self::certificates::*;
 pub(crate) use self::peer_keys::*;
@@ -339,12 +341,89 @@ impl Scenario {
             intermediates: Vec::new(),
             crls: self.crls.clone(),
         };
-        verify(message, &self.trust(), &material, self.at, &self.policy)
+        verify_alike(message, &self.trust(), &material, self.at, &self.policy)
     }
 
     pub(crate) fn verdict(&self) -> Verdict {
         self.verdict_on(&self.message())
     }
+}
+
+/// The verdict that all backends come to, alone and with remembered links, in every detail the same.
+pub(crate) fn verify_alike(
+    message: &[u8],
+    trust: &TrustStore,
+    material: &Material,
+    at: Timestamp,
+    policy: &Policy,
+) -> Verdict {
+    let expected = verify(
+        message,
+        &trust.clone().with_backend(Backend::PureRust),
+        material,
+        at,
+        policy,
+    );
+    for (how, trust) in in_other_ways(trust) {
+        assert_eq!(verify(message, &trust, material, at, policy), expected, "{how}");
+    }
+    expected
+}
+
+/// The same for a path and what revocation lists say of it.
+pub(crate) fn verify_path_alike<'a>(
+    end_entity: &'a [u8],
+    intermediates: &'a [Vec<u8>],
+    trust: &'a TrustStore,
+    at: Timestamp,
+    parameters: &PathParameters,
+    crls: &[Vec<u8>],
+) -> Result<VerifiedPath<'a>, Problem> {
+    let facts = |path: &Result<VerifiedPath<'_>, Problem>| match path {
+        Err(problem) => Err(problem.clone()),
+        Ok(path) => Ok((
+            path.certificates().map(<[u8]>::to_vec).collect::<Vec<_>>(),
+            path.anchor().to_vec(),
+            path.vouches(),
+            path.policies().clone(),
+            path.revocation(crls, at),
+        )),
+    };
+    let expected = verify_path(
+        end_entity,
+        intermediates.iter().map(Vec::as_slice),
+        trust,
+        at,
+        parameters,
+    );
+    for (how, trust) in in_other_ways(trust) {
+        let other = verify_path(
+            end_entity,
+            intermediates.iter().map(Vec::as_slice),
+            &trust,
+            at,
+            parameters,
+        );
+        assert_eq!(facts(&other), facts(&expected), "{how}");
+    }
+    expected
+}
+
+/// The same trust with every backend, with an empty memory, and with one that the time before has filled.
+fn in_other_ways(trust: &TrustStore) -> Vec<(String, TrustStore)> {
+    let links = Arc::new(VerifiedLinks::new(const { NonZeroUsize::new(64).unwrap() }));
+    let mut ways = Vec::new();
+    for backend in Backend::ALL {
+        let trust = trust.clone().with_backend(*backend);
+        ways.push((format!("{backend:?}"), trust.clone()));
+        for memory in ["an empty memory", "a memory"] {
+            ways.push((
+                format!("{backend:?} with {memory}"),
+                trust.clone().remembering(links.clone()),
+            ));
+        }
+    }
+    ways
 }
 
 pub(crate) fn base64(bytes: &[u8]) -> String {
