@@ -3,7 +3,9 @@
 mod capabilities;
 mod delivery;
 mod error;
+mod login;
 mod message;
+mod transfer;
 
 use std::future::Future;
 use std::io;
@@ -20,16 +22,17 @@ use tokio_rustls::TlsConnector;
 pub use self::capabilities::Capabilities;
 pub use self::delivery::Delivery;
 pub use self::error::{ClientError, Phase};
+pub use crate::auth::{Credentials, Password};
 pub use crate::envelope::{Body, MailFrom, Parameter, RcptTo};
 pub use crate::reply::Reply;
 pub use crate::tls::TlsInfo;
 
+#[cfg(test)]
 pub(crate) use self::message::stuff;
 
-use self::message::{not_canonical, octets};
 use crate::address;
 use crate::reply::{ReplyFault, ReplyParser};
-use crate::tls::danger_without_authentication;
+use crate::tls::{danger_without_authentication, exporter};
 use crate::wire::{LineError, Wire};
 
 /// Where to send mail, and how much TLS is asked for.
@@ -51,6 +54,15 @@ pub enum TlsPolicy {
     Opportunistic,
     /// No mail without TLS and a certificate for the host from an issuer in the TLS configuration.
     Required,
+    /// The same, with TLS from the first octet: port 465, see RFC 8314 section 3.3.
+    Implicit,
+}
+
+/// What is spoken over a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Smtp,
+    Lmtp,
 }
 
 /// How long the client waits; the defaults are those of RFC 5321 section 4.5.3.2.
@@ -93,8 +105,24 @@ pub struct Connection {
     tls: Option<TlsInfo>,
     /// False once replies can no longer be matched with commands.
     usable: bool,
+    protocol: Protocol,
+    policy: TlsPolicy,
+    /// For channel binding; there is none without TLS 1.3.
+    exporter: Option<[u8; 32]>,
+    chunking: ChunkingUse,
     /// Whether the open transaction was begun with SMTPUTF8.
     smtputf8: bool,
+    /// With what BODY the open transaction was begun.
+    body: Body,
+    /// Recipients accepted in the open transaction.
+    accepted: usize,
+}
+
+/// Whether BDAT is used where the server offers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ChunkingUse {
+    WhereOffered,
+    Never,
 }
 
 impl Connection {
@@ -105,17 +133,7 @@ impl Connection {
         tls_config: &Arc<ClientConfig>,
         timeouts: Timeouts,
     ) -> Result<Self, ClientError> {
-        let failed = |source| ClientError::Connect {
-            host: target.host.clone(),
-            port: target.port,
-            source,
-        };
-        let connecting = TcpStream::connect((target.host.as_str(), target.port));
-        let stream = timeout(timeouts.connect, connecting)
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            .map_err(failed)?;
-        stream.set_nodelay(true).map_err(failed)?;
+        let stream = connect(target, timeouts).await?;
         Self::over(stream, target, hello_name, tls_config, timeouts).await
     }
 
@@ -128,6 +146,42 @@ impl Connection {
         tls_config: &Arc<ClientConfig>,
         timeouts: Timeouts,
     ) -> Result<Self, ClientError> {
+        let wire = Wire::new(Box::new(stream));
+        Self::open(wire, Protocol::Smtp, target, hello_name, tls_config, timeouts).await
+    }
+
+    /// Connects to a server that speaks LMTP (RFC 2033) and so has an answer of its own for every recipient of a
+    /// message.
+    pub async fn connect_lmtp(
+        target: &Target,
+        hello_name: &str,
+        tls_config: &Arc<ClientConfig>,
+        timeouts: Timeouts,
+    ) -> Result<Self, ClientError> {
+        let stream = connect(target, timeouts).await?;
+        Self::over_lmtp(stream, target, hello_name, tls_config, timeouts).await
+    }
+
+    /// LMTP over a stream that is already open, as a mailbox server on the same machine has it: a Unix socket.
+    pub async fn over_lmtp(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        target: &Target,
+        hello_name: &str,
+        tls_config: &Arc<ClientConfig>,
+        timeouts: Timeouts,
+    ) -> Result<Self, ClientError> {
+        let wire = Wire::new(Box::new(stream));
+        Self::open(wire, Protocol::Lmtp, target, hello_name, tls_config, timeouts).await
+    }
+
+    async fn open(
+        wire: Wire,
+        protocol: Protocol,
+        target: &Target,
+        hello_name: &str,
+        tls_config: &Arc<ClientConfig>,
+        timeouts: Timeouts,
+    ) -> Result<Self, ClientError> {
         if hello_name.is_empty() || !hello_name.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(ClientError::Address {
                 address: hello_name.to_owned(),
@@ -135,13 +189,22 @@ impl Connection {
             });
         }
         let mut connection = Self {
-            wire: Wire::new(Box::new(stream)),
+            wire,
             timeouts,
             capabilities: Capabilities::default(),
             tls: None,
             usable: true,
+            protocol,
+            policy: target.tls,
+            exporter: None,
+            chunking: ChunkingUse::WhereOffered,
             smtputf8: false,
+            body: Body::SevenBit,
+            accepted: 0,
         };
+        if target.tls == TlsPolicy::Implicit {
+            connection = connection.handshake(target, tls_config).await?;
+        }
         let greeting = connection.reply(Phase::Greeting, timeouts.greeting).await?;
         if !greeting.is_positive() {
             return Err(ClientError::Refused {
@@ -153,7 +216,7 @@ impl Connection {
 
         let offered = connection.capabilities.offers("STARTTLS");
         match target.tls {
-            TlsPolicy::Never => return Ok(connection),
+            TlsPolicy::Never | TlsPolicy::Implicit => return Ok(connection),
             TlsPolicy::Opportunistic if !offered => return Ok(connection),
             TlsPolicy::Required if !offered => {
                 return Err(ClientError::TlsNotOffered {
@@ -174,7 +237,7 @@ impl Connection {
                 });
             }
             // The server has changed its mind; it was only a wish.
-            TlsPolicy::Never | TlsPolicy::Opportunistic => return Ok(connection),
+            TlsPolicy::Never | TlsPolicy::Opportunistic | TlsPolicy::Implicit => return Ok(connection),
         }
         let mut connection = connection.handshake(target, tls_config).await?;
         connection.hello(hello_name).await?;
@@ -195,6 +258,11 @@ impl Connection {
         self.usable
     }
 
+    /// From now on sends messages with DATA, also where the server offers CHUNKING.
+    pub fn avoid_chunking(&mut self) {
+        self.chunking = ChunkingUse::Never;
+    }
+
     /// Opens a transaction. SIZE and BODY are told if the server wants to know them, SMTPUTF8 if it is set or the
     /// address needs it.
     pub async fn mail(&mut self, from: &MailFrom) -> Result<Reply, ClientError> {
@@ -205,18 +273,11 @@ impl Connection {
     /// Names a recipient.
     pub async fn rcpt(&mut self, to: &RcptTo) -> Result<Reply, ClientError> {
         let command = self.rcpt_command(to)?;
-        self.command(&command, Phase::Rcpt, self.timeouts.command).await
-    }
-
-    /// Sends the message, with CRLF line ends, dots not stuffed; a last line without line end gets one. The reply
-    /// is the one to the message, or the one to DATA when the server did not want the message.
-    pub async fn data(&mut self, message: &[u8]) -> Result<Reply, ClientError> {
-        self.check_message(message)?;
-        let reply = self.command("DATA", Phase::Data, self.timeouts.data_start).await?;
-        if !reply.is_intermediate() {
-            return self.expect_final(Phase::Data, reply);
+        let reply = self.command(&command, Phase::Rcpt, self.timeouts.command).await?;
+        if reply.is_positive() {
+            self.accepted += 1;
         }
-        self.message(message).await
+        Ok(reply)
     }
 
     /// Ends the open transaction, so that another can begin.
@@ -250,6 +311,9 @@ impl Connection {
         if from.body == Body::EightBitMime && !self.capabilities.offers("8BITMIME") {
             return Err(ClientError::EightBitNotOffered);
         }
+        if from.body == Body::BinaryMime && !(self.capabilities.offers("BINARYMIME") && self.chunks()) {
+            return Err(ClientError::BinaryNotOffered);
+        }
         let mut command = format!("MAIL FROM:<{}>", from.address);
         if let Some(size) = from.size
             && self.capabilities.offers("SIZE")
@@ -257,8 +321,10 @@ impl Connection {
             self.check_size(size)?;
             command.push_str(&format!(" SIZE={size}"));
         }
-        if from.body == Body::EightBitMime {
-            command.push_str(" BODY=8BITMIME");
+        match from.body {
+            Body::SevenBit => {}
+            Body::EightBitMime => command.push_str(" BODY=8BITMIME"),
+            Body::BinaryMime => command.push_str(" BODY=BINARYMIME"),
         }
         if smtputf8 {
             command.push_str(" SMTPUTF8");
@@ -267,6 +333,8 @@ impl Connection {
             command.push_str(&format!(" {parameter}"));
         }
         self.smtputf8 = smtputf8;
+        self.body = from.body;
+        self.accepted = 0;
         Ok(command)
     }
 
@@ -283,60 +351,13 @@ impl Connection {
         Ok(format!("RCPT TO:<{}>{parameters}", to.address))
     }
 
-    fn check_size(&self, size: u64) -> Result<(), ClientError> {
-        match self.capabilities.max_message_size() {
-            Some(limit) if size > limit => Err(ClientError::TooLarge { size, limit }),
-            _ => Ok(()),
-        }
-    }
-
-    fn check_message(&self, message: &[u8]) -> Result<(), ClientError> {
-        if let Some(offset) = not_canonical(message) {
-            return Err(ClientError::NotCanonical { offset });
-        }
-        self.check_size(octets(message))?;
-        if !message.is_ascii() && !self.capabilities.offers("8BITMIME") {
-            return Err(ClientError::EightBitNotOffered);
-        }
-        Ok(())
-    }
-
-    /// Sends the octets of the message after 354, and reads what the server says of it.
-    async fn message(&mut self, message: &[u8]) -> Result<Reply, ClientError> {
-        let mut line_start = true;
-        for piece in message.chunks(PIECE) {
-            line_start = stuff(piece, line_start, &mut self.wire.output);
-            if let Err(error) = self.flush_within(Phase::Message, self.timeouts.data_block).await {
-                return self.last_words(error).await;
-            }
-        }
-        if !line_start {
-            self.wire.output.extend_from_slice(b"\r\n");
-        }
-        self.wire.output.extend_from_slice(b".\r\n");
-        if let Err(error) = self.flush_within(Phase::EndOfMessage, self.timeouts.data_block).await {
-            return self.last_words(error).await;
-        }
-        let reply = self.reply(Phase::EndOfMessage, self.timeouts.data_end).await?;
-        self.expect_final(Phase::EndOfMessage, reply)
-    }
-
-    /// A server that hangs up in the middle of a message often has said why, such as 552; that is worth more than a
-    /// broken pipe.
-    async fn last_words(&mut self, error: ClientError) -> Result<Reply, ClientError> {
-        if let ClientError::Io { phase, .. } = error
-            && let Ok(reply) = self.reply(phase, LAST_WORDS).await
-            && (reply.is_transient() || reply.is_permanent())
-        {
-            self.usable = false;
-            return Ok(reply);
-        }
-        Err(error)
-    }
-
     async fn hello(&mut self, hello_name: &str) -> Result<(), ClientError> {
+        let verb = match self.protocol {
+            Protocol::Smtp => "EHLO",
+            Protocol::Lmtp => "LHLO",
+        };
         let reply = self
-            .command(&format!("EHLO {hello_name}"), Phase::Hello, self.timeouts.command)
+            .command(&format!("{verb} {hello_name}"), Phase::Hello, self.timeouts.command)
             .await?;
         if reply.is_positive() {
             self.capabilities = Capabilities::parse(&reply);
@@ -344,7 +365,7 @@ impl Connection {
         }
         // RFC 5321 section 3.2: a server that does not know EHLO is asked again, in the old way.
         self.capabilities = Capabilities::default();
-        let reply = match reply.is_permanent() {
+        let reply = match reply.is_permanent() && self.protocol == Protocol::Smtp {
             true => {
                 self.command(&format!("HELO {hello_name}"), Phase::Hello, self.timeouts.command)
                     .await?
@@ -368,7 +389,7 @@ impl Connection {
         let host = target.host.clone();
         let name = ServerName::try_from(host.clone()).map_err(|_| ClientError::ServerName { host: host.clone() })?;
         let config = match target.tls {
-            TlsPolicy::Required => config.clone(),
+            TlsPolicy::Required | TlsPolicy::Implicit => config.clone(),
             TlsPolicy::Never | TlsPolicy::Opportunistic => Arc::new(
                 danger_without_authentication(config).map_err(|source| ClientError::TlsConfiguration { source })?,
             ),
@@ -382,11 +403,14 @@ impl Connection {
                 waited,
             })?
             .map_err(|source| handshake_error(host, source))?;
-        let tls = Some(TlsInfo::of(stream.get_ref().1));
+        let session = stream.get_ref().1;
+        let tls = Some(TlsInfo::of(session));
+        let exporter = exporter(session);
         let capabilities = Capabilities::default();
         Ok(Self {
             wire: Wire::new(Box::new(stream)),
             tls,
+            exporter,
             capabilities,
             ..self
         })
@@ -397,8 +421,8 @@ impl Connection {
         self.flush(phase).await?;
         let reply = self.reply(phase, patience).await?;
         match phase {
-            // Only DATA has 354 for an answer, and there it is the caller who knows what to do.
-            Phase::Data => Ok(reply),
+            // Only these have 3yz for an answer, and there it is the caller who knows what to do.
+            Phase::Data | Phase::Authentication => Ok(reply),
             _ => self.expect_final(phase, reply),
         }
     }
@@ -444,6 +468,21 @@ impl Connection {
         self.usable = reply.code() != 421;
         Ok(reply)
     }
+}
+
+async fn connect(target: &Target, timeouts: Timeouts) -> Result<TcpStream, ClientError> {
+    let failed = |source| ClientError::Connect {
+        host: target.host.clone(),
+        port: target.port,
+        source,
+    };
+    let connecting = TcpStream::connect((target.host.as_str(), target.port));
+    let stream = timeout(timeouts.connect, connecting)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(failed)?;
+    stream.set_nodelay(true).map_err(failed)?;
+    Ok(stream)
 }
 
 impl std::fmt::Debug for Connection {
@@ -510,12 +549,9 @@ fn check_address(address: &str) -> Result<(), ClientError> {
     })
 }
 
-/// Octets of a message that are sent in one go.
-const PIECE: usize = 64 * 1024;
 /// RFC 5321 section 4.5.3.1.5 has 512; some servers put URLs into their refusals.
 const MAX_REPLY_LINE_OCTETS: usize = 4096;
 const MAX_QUOTED_CHARACTERS: usize = 80;
-const LAST_WORDS: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests;

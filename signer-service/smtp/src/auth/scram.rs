@@ -43,12 +43,12 @@ impl ScramCredentials {
     pub fn derive(password: &Password, salt: &[u8], iterations: u32) -> Result<Self, InvalidScramCredentials> {
         check_parameters(salt, iterations)?;
         let salted = salted_password(password, salt, iterations);
-        let client_key = hmac(&*salted, &[b"Client Key"]);
+        let client_key = hmac(&salted, &[b"Client Key"]);
         Ok(Self {
             salt: salt.to_vec(),
             iterations,
             stored_key: Zeroizing::new(Sha256::digest(*client_key).into()),
-            server_key: hmac(&*salted, &[b"Server Key"]),
+            server_key: hmac(&salted, &[b"Server Key"]),
         })
     }
 
@@ -91,7 +91,7 @@ impl ScramCredentials {
     /// as long as [`Self::derive`], so it belongs on a thread that may block.
     pub fn matches(&self, password: &Password) -> bool {
         let salted = salted_password(password, &self.salt, self.iterations);
-        let client_key = hmac(&*salted, &[b"Client Key"]);
+        let client_key = hmac(&salted, &[b"Client Key"]);
         let stored_key = Zeroizing::new(<[u8; 32]>::from(Sha256::digest(*client_key)));
         bool::from(stored_key.ct_eq(&*self.stored_key))
     }
@@ -264,7 +264,7 @@ impl ServerExchange {
         }
 
         let authenticated = [self.first.bare.as_str(), &self.challenge, without_proof].join(",");
-        let signature = hmac(&*self.credentials.stored_key, &[authenticated.as_bytes()]);
+        let signature = hmac(&self.credentials.stored_key, &[authenticated.as_bytes()]);
         let client_key = Zeroizing::new(std::array::from_fn::<u8, 32, _>(|index| {
             proof[index] ^ signature[index]
         }));
@@ -275,7 +275,7 @@ impl ServerExchange {
         if !bool::from(good) {
             return Err(ScramFault::Refused);
         }
-        let signature = hmac(&*self.credentials.server_key, &[authenticated.as_bytes()]);
+        let signature = hmac(&self.credentials.server_key, &[authenticated.as_bytes()]);
         Ok(format!("v={}", Base64::encode_string(&*signature)))
     }
 }
@@ -321,6 +321,8 @@ pub enum UntrustworthyServer {
     Iterations { iterations: u32 },
     #[error("it does not know the password itself")]
     Signature,
+    #[error("it claims success without any proof that it knows the password")]
+    NoProof,
 }
 
 impl ClientExchange {
@@ -380,10 +382,10 @@ impl ClientExchange {
         let authenticated = [self.bare.as_str(), &challenge.text, &without_proof].join(",");
         let client_key = hmac(salted_password, &[b"Client Key"]);
         let stored_key = Zeroizing::new(<[u8; 32]>::from(Sha256::digest(*client_key)));
-        let signature = hmac(&*stored_key, &[authenticated.as_bytes()]);
+        let signature = hmac(&stored_key, &[authenticated.as_bytes()]);
         let proof = std::array::from_fn::<u8, 32, _>(|index| client_key[index] ^ signature[index]);
         let server_key = hmac(salted_password, &[b"Server Key"]);
-        let expected = ServerSignature(*hmac(&*server_key, &[authenticated.as_bytes()]));
+        let expected = ServerSignature(*hmac(&server_key, &[authenticated.as_bytes()]));
         (format!("{without_proof},p={}", Base64::encode_string(&proof)), expected)
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::auth::{Mechanism, UntrustworthyServer};
 use crate::reply::Reply;
 
 /// Why the client could not do what it was asked to. A refusal of MAIL, RCPT or DATA is not among these: it is the
@@ -47,13 +48,33 @@ pub enum ClientError {
     Utf8NotOffered { address: String },
     #[error("the recipient {address:?} needs SMTPUTF8, which was not requested with the sender")]
     Utf8NotRequested { address: String },
+    #[error("the message is any octets, but the mail server does not offer BINARYMIME; encode it as 7bit")]
+    BinaryNotOffered,
+    #[error("with LMTP each recipient has a reply to the message of its own; data_each or send gives them")]
+    RepliesPerRecipient,
+    #[error("the mail server offers no way to log in that is known here, only {offered:?}")]
+    AuthenticationNotOffered { offered: String },
+    #[error("the login would cross the network where others can read it; ask for TLS with a certificate")]
+    AuthenticationNeedsTls,
+    #[error("the mail server refused the login as {user:?} by {mechanism}: {reply}")]
+    AuthenticationRefused {
+        user: String,
+        mechanism: Mechanism,
+        reply: Reply,
+    },
+    #[error("the mail server did not prove by {mechanism} that it is the one which knows {user:?}")]
+    Untrustworthy {
+        user: String,
+        mechanism: Mechanism,
+        source: UntrustworthyServer,
+    },
     #[error("the message has a NUL octet or a line that does not end with CR LF, at offset {offset}")]
     NotCanonical { offset: usize },
 }
 
 impl ClientError {
     /// Whether the same message may get through later, so that a relay answers 4yz or tries again. What is wrong
-    /// with TLS is temporary, since it is the path that fails and not the message (RFC 8461 section 5).
+    /// with TLS or a login is temporary, since it is the path that fails and not the message (RFC 8461 section 5).
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Connect { .. }
@@ -67,11 +88,17 @@ impl ClientError {
             | Self::TlsConfiguration { .. }
             | Self::Certificate { .. }
             | Self::Handshake { .. }
-            | Self::PlaintextAfterStartTls => true,
+            | Self::PlaintextAfterStartTls
+            | Self::AuthenticationNotOffered { .. }
+            | Self::AuthenticationNeedsTls
+            | Self::AuthenticationRefused { .. }
+            | Self::Untrustworthy { .. } => true,
             Self::Refused { reply, .. } => !reply.is_permanent(),
             Self::Address { .. }
             | Self::TooLarge { .. }
             | Self::EightBitNotOffered
+            | Self::BinaryNotOffered
+            | Self::RepliesPerRecipient
             | Self::Utf8NotOffered { .. }
             | Self::Utf8NotRequested { .. }
             | Self::NotCanonical { .. } => false,
@@ -100,6 +127,7 @@ pub enum Phase {
     Hello,
     StartTls,
     Handshake,
+    Authentication,
     Mail,
     Rcpt,
     Data,
@@ -118,6 +146,7 @@ impl fmt::Display for Phase {
             Self::Hello => "at EHLO",
             Self::StartTls => "at STARTTLS",
             Self::Handshake => "in the TLS handshake",
+            Self::Authentication => "at AUTH",
             Self::Mail => "at MAIL",
             Self::Rcpt => "at RCPT",
             Self::Data => "at DATA",

@@ -1,6 +1,9 @@
 //! Conversations of the client with a next hop that follows a transcript, and with the real server of this crate.
 
+mod chunks;
 mod failures;
+mod lmtp;
+mod login;
 mod refusals;
 mod tls;
 
@@ -361,6 +364,9 @@ proptest! {
             let (address, _running) = serve(Settings::new("mx.test"), sink.clone()).await;
             let config = testing::distrustful_tls();
             let mut connection = connect_to(address, TlsPolicy::Never, &config).await.expect("it listens");
+            if padding % 2 == 0 {
+                connection.avoid_chunking();
+            }
             for (index, lines) in messages.iter().enumerate() {
                 // The padding moves the lines over the seams between the pieces in which the message is sent.
                 let mut message = format!("{}\r\n", "y".repeat(padding)).into_bytes();

@@ -1,6 +1,7 @@
 //! Conversations of the client about TLS.
 
 use super::*;
+use crate::server::Entrance;
 
 #[tokio::test(start_paused = true)]
 async fn tls_that_is_required_must_be_there() {
@@ -138,4 +139,52 @@ async fn a_certificate_for_another_name_is_refused() {
         "{error:?}"
     );
     assert!(error.is_temporary());
+}
+
+#[tokio::test]
+async fn implicit_tls_needs_a_server_that_begins_with_it() {
+    let (server, trusting) = testing::tls("127.0.0.1");
+    let sink = Sink::new();
+    let settings = Settings {
+        tls: Some(server),
+        ..Settings::new("mx.test")
+    };
+    let mut server = Server::bind_to("127.0.0.1:0", Entrance::ImplicitTls, settings, sink.clone())
+        .await
+        .expect("a free port");
+    let implicit = server.local_addr();
+    let explicit = server
+        .also_listen("127.0.0.1:0", Entrance::StartTls)
+        .await
+        .expect("a free port");
+    let running = tokio::spawn(server.run(std::future::pending()));
+
+    let mut connection = connect_to(implicit, TlsPolicy::Implicit, &trusting)
+        .await
+        .expect("the certificate is good");
+    assert_eq!(connection.tls().map(|tls| tls.version.as_str()), Some("TLSv1_3"));
+    let delivery = connection
+        .send(&MailFrom::new("a@a.test"), &recipients(&["b@b.test"]), b"x\r\n")
+        .await;
+    assert!(delivery.expect("the message is sent").outcome(0).is_positive());
+    assert_eq!(
+        sink.messages()[0].peer.as_ref().map(|peer| peer.protocol(false)),
+        Some("ESMTPS")
+    );
+
+    let error = connect_to(implicit, TlsPolicy::Implicit, &testing::distrustful_tls())
+        .await
+        .expect_err("an unknown issuer");
+    assert!(matches!(error, ClientError::Certificate { .. }), "{error:?}");
+    let error = connect_to(explicit, TlsPolicy::Implicit, &trusting)
+        .await
+        .expect_err("it greets in plain text");
+    assert!(
+        matches!(error, ClientError::Handshake { .. }) && error.is_temporary(),
+        "{error:?}"
+    );
+    connect_to(explicit, TlsPolicy::Required, &trusting)
+        .await
+        .expect("it knows STARTTLS");
+    running.abort();
 }
