@@ -155,12 +155,13 @@ fn certificates_that_only_look_like_remembered_ones_are_checked() {
 
 #[test]
 fn only_valid_trusted_paths_are_remembered() {
+    type Edit = fn(&mut Scenario);
     let links = Arc::new(VerifiedLinks::new(NonZeroUsize::new(8).unwrap()));
-    let unworthy: [(&str, fn(&mut Scenario)); 4] = [
+    let unworthy: [(&str, Edit); 4] = [
         ("nobody trusts the root", |s| s.trusted = false),
         ("expired", |s| s.at = NOW.plus(Span::days(365))),
         ("an authority that is none", |s| {
-            drop(s.issuing.without(BASIC_CONSTRAINTS))
+            s.issuing.without(BASIC_CONSTRAINTS);
         }),
         ("forged", |s| s.leaf_issuer = Some(testing::rsa2048())),
     ];
