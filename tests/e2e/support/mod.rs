@@ -1,13 +1,13 @@
 //! What every story needs.
 
-pub mod peers;
-pub mod quickstart;
-pub mod signed_mail;
+pub(crate) mod peers;
+pub(crate) mod quickstart;
+pub(crate) mod signed_mail;
 
 use std::process::{Command, Output, Stdio};
 
 /// The executable under test, with nothing on standard input.
-pub fn sealwright(arguments: &[&str]) -> Output {
+pub(crate) fn sealwright(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_sealwright"))
         .args(arguments)
         .stdin(Stdio::null())
@@ -16,7 +16,7 @@ pub fn sealwright(arguments: &[&str]) -> Output {
 }
 
 /// Standard output and standard error of a run, as text.
-pub fn words(output: &Output) -> String {
+pub(crate) fn words(output: &Output) -> String {
     format!(
         "{}\n{}",
         String::from_utf8_lossy(&output.stdout),
@@ -25,6 +25,6 @@ pub fn words(output: &Output) -> String {
 }
 
 /// A path as text; the temporary folders of these tests have plain names.
-pub fn text(path: &std::path::Path) -> &str {
+pub(crate) fn text(path: &std::path::Path) -> &str {
     path.to_str().expect("the paths of these tests are UTF-8")
 }

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use super::signed_mail::SignedMail;
 
 /// Whether `program` can be run. When it cannot: a failure on CI, else a line that names what is skipped.
-pub fn present(program: &str) -> bool {
+pub(crate) fn present(program: &str) -> bool {
     let found = if program.contains('/') {
         Path::new(program).exists()
     } else {
@@ -27,21 +27,21 @@ pub fn present(program: &str) -> bool {
 }
 
 /// The path of pkilint's linter, from the environment or from the PATH.
-pub fn pkilint() -> String {
+pub(crate) fn pkilint() -> String {
     std::env::var("SEALWRIGHT_PKILINT").unwrap_or_else(|_| "lint_cabf_smime_cert".to_owned())
 }
 
 /// What a peer said of a signed mail.
 #[derive(Debug)]
-pub struct Opinion {
+pub(crate) struct Opinion {
     /// Whether it holds the signature and the path for good.
-    pub good: bool,
+    pub(crate) good: bool,
     /// Its own words, for the message of a failed assertion.
-    pub words: String,
+    pub(crate) words: String,
 }
 
 /// `openssl cms -verify` of a whole message file, with the PEM CRLs of every issuer of the path.
-pub fn openssl(message: &Path, root: &Path, crls: &[PathBuf]) -> Opinion {
+pub(crate) fn openssl(message: &Path, root: &Path, crls: &[PathBuf]) -> Opinion {
     // The command reads CRLs from the file of trusted certificates.
     let trusted = tempfile::NamedTempFile::new().expect("a temporary file can be made");
     let pems: Vec<Vec<u8>> = std::iter::once(root)
@@ -65,13 +65,13 @@ pub fn openssl(message: &Path, root: &Path, crls: &[PathBuf]) -> Opinion {
 
 /// gpgsm with a home folder of its own that trusts one root.
 #[derive(Debug)]
-pub struct Gpgsm {
+pub(crate) struct Gpgsm {
     home: tempfile::TempDir,
 }
 
 impl Gpgsm {
     /// Trusts the root and knows the intermediate certificates (PEM files).
-    pub fn trusting(root: &Path) -> Self {
+    pub(crate) fn trusting(root: &Path) -> Self {
         use std::os::unix::fs::PermissionsExt as _;
 
         let home = tempfile::Builder::new()
@@ -104,7 +104,7 @@ impl Gpgsm {
     }
 
     /// `gpgsm --verify` of the two halves of a clear-signed mail.
-    pub fn verify(&self, mail: &SignedMail) -> Opinion {
+    pub(crate) fn verify(&self, mail: &SignedMail) -> Opinion {
         let signature = self.home.path().join("signature.der");
         let content = self.home.path().join("content");
         fs::write(&signature, &mail.signature).expect("the signature is written");
@@ -141,13 +141,13 @@ impl Drop for Gpgsm {
 
 /// NSS with a certificate database of its own that trusts one root for mail.
 #[derive(Debug)]
-pub struct Nss {
+pub(crate) struct Nss {
     home: tempfile::TempDir,
 }
 
 impl Nss {
     /// Trusts the root for e-mail and nothing else.
-    pub fn trusting(root: &Path) -> Self {
+    pub(crate) fn trusting(root: &Path) -> Self {
         let home = tempfile::tempdir().expect("a temporary folder can be made");
         let nss = Self { home };
         let made = run(Command::new("certutil").args(["-N", "--empty-password", "-d", &nss.database()]));
@@ -160,7 +160,7 @@ impl Nss {
     }
 
     /// `cmsutil -D`: its exit status is 0 even for a bad signature, so the status word counts.
-    pub fn verify(&self, mail: &SignedMail) -> Opinion {
+    pub(crate) fn verify(&self, mail: &SignedMail) -> Opinion {
         let signature = self.home.path().join("signature.der");
         let content = self.home.path().join("content");
         fs::write(&signature, &mail.signature).expect("the signature is written");
@@ -183,7 +183,7 @@ impl Nss {
 }
 
 /// What pkilint finds in an end-entity certificate, at NOTICE and above: empty when it is clean.
-pub fn pkilint_findings(certificate: &Path) -> String {
+pub(crate) fn pkilint_findings(certificate: &Path) -> String {
     let output = run(Command::new(pkilint())
         .args(["lint", "-d", "-s", "NOTICE"])
         .arg(certificate));

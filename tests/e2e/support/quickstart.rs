@@ -8,17 +8,17 @@ use super::{sealwright, text, words};
 
 /// What `sealwright quickstart` left behind.
 #[derive(Debug)]
-pub struct Quickstart {
+pub(crate) struct Quickstart {
     data: PathBuf,
     /// Removes the data folder when the value goes; a shared quickstart stays until the next run of the tests.
     _folder: Option<tempfile::TempDir>,
     /// All that was printed on standard output.
-    pub printed: String,
+    pub(crate) printed: String,
 }
 
 impl Quickstart {
     /// Runs it with further arguments; it must succeed.
-    pub fn run(arguments: &[&str]) -> Self {
+    pub(crate) fn run(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let data = folder.path().join("data");
         let printed = run(&data, arguments);
@@ -44,31 +44,31 @@ impl Quickstart {
     }
 
     /// The data folder.
-    pub fn data(&self) -> &Path {
+    pub(crate) fn data(&self) -> &Path {
         &self.data
     }
 
     /// The root certificate.
-    pub fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.data().join("root.pem")
     }
 
     /// The CRLs of all issuers.
-    pub fn crls(&self) -> Vec<PathBuf> {
+    pub(crate) fn crls(&self) -> Vec<PathBuf> {
         files(&self.data().join("crl"))
     }
 
     /// The delivered messages, in the order in which they were sent.
-    pub fn delivered(&self) -> Vec<PathBuf> {
+    pub(crate) fn delivered(&self) -> Vec<PathBuf> {
         files(&self.data().join("delivered"))
     }
 }
 
 /// One quickstart with P-256 keys on SQLite that several tests look at; nobody may change it.
-pub static P256: LazyLock<Quickstart> = LazyLock::new(|| Quickstart::shared("quickstart-p256", &[]));
+pub(crate) static P256: LazyLock<Quickstart> = LazyLock::new(|| Quickstart::shared("quickstart-p256", &[]));
 
 /// The same with RSA-2048 keys.
-pub static RSA: LazyLock<Quickstart> =
+pub(crate) static RSA: LazyLock<Quickstart> =
     LazyLock::new(|| Quickstart::shared("quickstart-rsa2048", &["--key", "rsa2048"]));
 
 fn run(data: &Path, arguments: &[&str]) -> String {

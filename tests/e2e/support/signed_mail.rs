@@ -5,16 +5,16 @@ use std::path::Path;
 
 /// What `gpgsm` and NSS want to see: the signed bytes and the CMS structure.
 #[derive(Clone, Debug)]
-pub struct SignedMail {
+pub(crate) struct SignedMail {
     /// The first part, exactly as it was signed.
-    pub content: Vec<u8>,
+    pub(crate) content: Vec<u8>,
     /// The DER of the second part.
-    pub signature: Vec<u8>,
+    pub(crate) signature: Vec<u8>,
 }
 
 impl SignedMail {
     /// Takes a multipart/signed message apart by plain search for its boundary.
-    pub fn read(path: &Path) -> Self {
+    pub(crate) fn read(path: &Path) -> Self {
         let message = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let header_end = find(&message, b"\r\n\r\n").expect("a header ends") + 2;
         let header = String::from_utf8_lossy(&message[..header_end])
