@@ -44,7 +44,6 @@ struct Verifier {
 impl Verifier {
     #[new]
     #[pyo3(signature = (*, trust, signatures_only = Vec::new(), intermediates = Vec::new(), crls = Vec::new(), not_checked = "keep_tier", unknown = "withhold_tier", maximum_message_size = 67_108_864))]
-    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         trust: Vec<PyBackedBytes>,
         signatures_only: Vec<PyBackedBytes>,
@@ -144,8 +143,8 @@ impl Verdict {
     }
 
     /// The address in From, if there is exactly one; verified only as far as identity says.
-    #[getter]
-    fn from_address(&self) -> Option<&str> {
+    #[getter(from_address)]
+    fn address_in_from(&self) -> Option<&str> {
         self.report.from.as_deref()
     }
 
