@@ -22,6 +22,8 @@ pub(crate) struct Certificate<'a> {
     /// The INTEGER's content octets, which RFC 5652 compares bit by bit.
     pub(crate) serial_number: &'a [u8],
     pub(crate) issuer: DistinguishedName,
+    /// The issuer's name as it stands in the certificate.
+    pub(crate) raw_issuer: &'a [u8],
     pub(crate) subject: DistinguishedName,
     pub(crate) not_before: Timestamp,
     pub(crate) not_after: Timestamp,
@@ -56,6 +58,7 @@ impl<'a> Certificate<'a> {
             to_be_signed: signed.to_be_signed.raw,
             serial_number: fields.serial_number,
             issuer: DistinguishedName::read(fields.issuer).map_err(malformed)?,
+            raw_issuer: fields.issuer,
             subject: DistinguishedName::read(fields.subject).map_err(malformed)?,
             not_before: fields.not_before,
             not_after: fields.not_after,

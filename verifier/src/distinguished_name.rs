@@ -45,16 +45,15 @@ impl DistinguishedName {
                     found: set.tag,
                 });
             }
-            let mut attributes = Vec::new();
-            for pair in set.inside().all(MAXIMUM_ATTRIBUTES)? {
-                attributes.push(Attribute::read(pair)?);
-            }
-            if attributes.is_empty() {
-                return Err(Malformed::Missing { expected: SEQUENCE });
-            }
-            attributes.sort_by(|left, right| (left.kind, &left.comparable).cmp(&(right.kind, &right.comparable)));
-            relative_names.push(attributes);
+            relative_names.push(relative_name(set.content)?);
         }
+        Ok(Self { relative_names })
+    }
+
+    /// This name with one more relative name below it, given as the content of its SET.
+    pub(crate) fn continued_by(&self, set: &[u8]) -> Result<Self, Malformed> {
+        let mut relative_names = self.relative_names.clone();
+        relative_names.push(relative_name(set)?);
         Ok(Self { relative_names })
     }
 
@@ -71,6 +70,19 @@ impl DistinguishedName {
     pub(crate) fn is_within(&self, ancestor: &Self) -> bool {
         self.relative_names.starts_with(&ancestor.relative_names)
     }
+}
+
+/// The attributes of one RelativeDistinguishedName, sorted.
+fn relative_name(set: &[u8]) -> Result<Vec<Attribute>, Malformed> {
+    let mut attributes = Vec::new();
+    for pair in Reader::new(set, Rules::Distinguished).all(MAXIMUM_ATTRIBUTES)? {
+        attributes.push(Attribute::read(pair)?);
+    }
+    if attributes.is_empty() {
+        return Err(Malformed::Missing { expected: SEQUENCE });
+    }
+    attributes.sort_by(|left, right| (left.kind, &left.comparable).cmp(&(right.kind, &right.comparable)));
+    Ok(attributes)
 }
 
 impl Attribute {

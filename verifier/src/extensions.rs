@@ -4,7 +4,7 @@ use const_oid::ObjectIdentifier;
 use thiserror::Error;
 
 use crate::asn1::{
-    self, Element, Malformed, OBJECT_IDENTIFIER, OCTET_STRING, Reader, Rules, SEQUENCE, UTF8_STRING, context,
+    self, Element, Malformed, NULL, OBJECT_IDENTIFIER, OCTET_STRING, Reader, Rules, SEQUENCE, UTF8_STRING, context,
     context_constructed,
 };
 use crate::certificate::{extensions, whole_named_bits};
@@ -26,6 +26,8 @@ pub(crate) struct Extensions<'a> {
     pub(crate) name_constraints: Option<NameConstraints<'a>>,
     pub(crate) distribution_points: Option<Vec<DistributionPoint<'a>>>,
     pub(crate) subject_key_identifier: Option<&'a [u8]>,
+    /// id-pkix-ocsp-nocheck (RFC 6960 section 4.2.2.2.1).
+    pub(crate) ocsp_no_check: bool,
     /// Critical extensions that nothing here processes; one is enough to refuse a path.
     pub(crate) unknown_critical: Vec<ObjectIdentifier>,
 }
@@ -57,14 +59,16 @@ pub(crate) struct NameConstraints<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DistributionPoint<'a> {
     pub(crate) name: Option<DistributionPointName<'a>>,
-    pub(crate) has_reasons: bool,
-    pub(crate) has_other_issuer: bool,
+    pub(crate) reasons: Option<u16>,
+    /// cRLIssuer: somebody else lists the certificate.
+    pub(crate) issuer: Option<Vec<GeneralName<'a>>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DistributionPointName<'a> {
     Full(Vec<GeneralName<'a>>),
-    RelativeToIssuer,
+    /// The content of a RelativeDistinguishedName.
+    RelativeToIssuer(&'a [u8]),
 }
 
 /// The kinds of GeneralName that are told apart (RFC 5280 section 4.2.1.6).
@@ -137,6 +141,7 @@ impl<'a> Extensions<'a> {
                 self.subject_key_identifier = Some(reader.expect(OCTET_STRING)?.content);
                 reader.finish()?;
             }
+            OCSP_NO_CHECK => self.ocsp_no_check = value == [NULL, 0],
             other if critical => self.unknown_critical.push(other),
             _ => {}
         }
@@ -264,14 +269,17 @@ fn distribution_points(value: &[u8]) -> Result<Vec<DistributionPoint<'_>>, Malfo
             .optional(context_constructed(0))?
             .map(distribution_point_name)
             .transpose()?;
-        let has_reasons = point.optional(context(1))?.is_some();
-        let has_other_issuer = point.optional(context_constructed(2))?.is_some();
+        let reasons = point.optional(context(1))?;
+        let reasons = reasons.map(|bits| asn1::named_bits(bits.content)).transpose()?;
+        let issuer = match point.optional(context_constructed(2))? {
+            None => None,
+            Some(names) => {
+                let names = names.inside().all(MAXIMUM_LIST)?;
+                Some(names.into_iter().map(general_name).collect::<Result<Vec<_>, _>>()?)
+            }
+        };
         point.finish()?;
-        points.push(DistributionPoint {
-            name,
-            has_reasons,
-            has_other_issuer,
-        });
+        points.push(DistributionPoint { name, reasons, issuer });
         if points.len() > MAXIMUM_LIST {
             return Err(Malformed::TooMany { limit: MAXIMUM_LIST });
         }
@@ -287,16 +295,13 @@ pub(crate) fn distribution_point_name(explicit: Element<'_>) -> Result<Distribut
             let names: Result<Vec<_>, _> = full.inside().all(MAXIMUM_LIST)?.into_iter().map(general_name).collect();
             DistributionPointName::Full(not_empty(names?)?)
         }
-        None => {
-            reader.expect(context_constructed(1))?;
-            DistributionPointName::RelativeToIssuer
-        }
+        None => DistributionPointName::RelativeToIssuer(reader.expect(context_constructed(1))?.content),
     };
     reader.finish()?;
     Ok(name)
 }
 
-fn general_names(value: &[u8]) -> Result<Vec<GeneralName<'_>>, Malformed> {
+pub(crate) fn general_names(value: &[u8]) -> Result<Vec<GeneralName<'_>>, Malformed> {
     let names: Result<Vec<_>, _> = asn1::whole_sequence(value)?
         .all(MAXIMUM_NAMES)?
         .into_iter()
@@ -379,6 +384,7 @@ const POLICY_MAPPINGS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.3
 const POLICY_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.36");
 const EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37");
 const INHIBIT_ANY_POLICY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.54");
+const OCSP_NO_CHECK: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.5");
 const SMTP_UTF8_MAILBOX: ObjectIdentifier = policies::mailbox::SMTP_UTF8_MAILBOX;
 pub(crate) const EMAIL_PROTECTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.4");
 pub(crate) const CLIENT_AUTHENTICATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");

@@ -241,6 +241,7 @@ codes! {
     UnixLineEnds = "unix-line-ends", Notice;
     EmbeddedCrls = "embedded-crls", Notice;
     CrlMalformed = "crl-malformed", Notice;
+    OcspMalformed = "ocsp-malformed", Notice;
 }
 
 #[cfg(test)]

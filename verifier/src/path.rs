@@ -4,6 +4,7 @@ mod name_constraints;
 mod policy_graph;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use const_oid::ObjectIdentifier;
 use policies::time::Timestamp;
@@ -11,11 +12,10 @@ use policies::time::Timestamp;
 use self::name_constraints::NameState;
 use self::policy_graph::PolicyState;
 use crate::certificate::Certificate;
-use crate::crypto::Crypto;
 use crate::extensions::{ANY_EXTENDED_KEY_USAGE, EMAIL_PROTECTION, KEY_CERT_SIGN};
 use crate::finding::{Code, Problem};
 use crate::links::Link;
-use crate::revocation::{self, RevocationStatus};
+use crate::revocation::{self, RevocationStatus, Sources};
 use crate::trust::{Anchor, TrustStore, Vouches};
 
 /// The inputs (c) to (g) of RFC 5280 section 6.1.1. The default asks for nothing.
@@ -53,7 +53,9 @@ pub struct VerifiedPath<'a> {
     anchor: Certificate<'a>,
     vouches: Vouches,
     policies: BTreeSet<ObjectIdentifier>,
-    crypto: &'static dyn Crypto,
+    trust: &'a TrustStore,
+    /// What else was at hand.
+    pool: Arc<[Certificate<'a>]>,
 }
 
 impl<'a> VerifiedPath<'a> {
@@ -80,11 +82,42 @@ impl<'a> VerifiedPath<'a> {
 
     /// What CRLs (DER) by the issuers of this path say about it at `at`.
     pub fn revocation(&self, crls: &[Vec<u8>], at: Timestamp) -> RevocationStatus {
-        revocation::check(self, crls, at, self.crypto).status
+        let sources = Sources {
+            crls,
+            ocsp_responses: &[],
+        };
+        revocation::check(self, sources, at, self.trust.crypto()).status
     }
 
     pub(crate) fn parsed(&self) -> &[Certificate<'a>] {
         &self.certificates
+    }
+
+    /// The certificates that were at hand beside those of the path, for signers of revocation lists.
+    pub(crate) fn pool(&self) -> &[Certificate<'a>] {
+        &self.pool
+    }
+
+    /// A path from another certificate at hand to the same anchor (RFC 5280 section 6.3.3 (f)).
+    pub(crate) fn to_same_anchor(
+        &self,
+        end_entity: &Certificate<'a>,
+        at: Timestamp,
+        parameters: &PathParameters,
+        budget: &mut Budget,
+    ) -> Result<Self, Problem> {
+        let search = Search {
+            pool: &self.pool,
+            trust: self.trust,
+            only_anchor: Some(self.anchor.raw),
+            at,
+            parameters,
+        };
+        let path = search.extend(&mut vec![end_entity], budget)?;
+        Ok(Self {
+            pool: self.pool.clone(),
+            ..path
+        })
     }
 
     pub(crate) fn parsed_anchor(&self) -> &Certificate<'a> {
@@ -127,6 +160,7 @@ pub(crate) fn find<'a>(
     let search = Search {
         pool: &pool,
         trust,
+        only_anchor: None,
         at,
         parameters,
     };
@@ -137,12 +171,15 @@ pub(crate) fn find<'a>(
             links.remember(Link::new(issuer, certificate));
         }
     }
-    Ok(path)
+    Ok(VerifiedPath {
+        pool: pool.into(),
+        ..path
+    })
 }
 
 /// Work that whoever wrote the message can multiply.
 #[derive(Debug)]
-struct Budget {
+pub(crate) struct Budget {
     /// Each costs up to a millisecond. Real messages need three; cross-certified authorities some ten.
     signatures: u32,
     /// Whole paths to validate.
@@ -159,6 +196,10 @@ impl Default for Budget {
 }
 
 impl Budget {
+    pub(crate) fn spend_signature(&mut self) -> Result<(), Problem> {
+        Self::spend(&mut self.signatures)
+    }
+
     fn spend(account: &mut u32) -> Result<(), Problem> {
         *account = account
             .checked_sub(1)
@@ -170,6 +211,8 @@ impl Budget {
 struct Search<'s, 'a> {
     pool: &'s [Certificate<'a>],
     trust: &'a TrustStore,
+    /// The one anchor that counts, if not all do.
+    only_anchor: Option<&'s [u8]>,
     at: Timestamp,
     parameters: &'s PathParameters,
 }
@@ -186,6 +229,9 @@ impl<'s, 'a> Search<'s, 'a> {
         let mut problem =
             Code::UntrustedIssuer.because(format!("no trusted authority stands behind {}", last.describe()));
         for anchor in self.trust.named(&last.issuer) {
+            if self.only_anchor.is_some_and(|only| only != anchor.raw()) {
+                continue;
+            }
             let certificate = Certificate::read(anchor.raw())?;
             match self.check_link(last, &certificate, budget).and_then(|()| {
                 Budget::spend(&mut budget.paths)?;
@@ -320,7 +366,8 @@ impl<'s, 'a> Search<'s, 'a> {
             anchor: anchor.clone(),
             vouches: entry.vouches(),
             policies,
-            crypto: self.trust.crypto(),
+            trust: self.trust,
+            pool: Arc::default(),
         })
     }
 }

@@ -4,14 +4,13 @@ use policies::mailbox::Mailbox;
 use policies::time::{Span, Timestamp};
 
 use crate::content_type::ContentType;
-use crate::crypto::Crypto;
 use crate::extensions::{DIGITAL_SIGNATURE, NON_REPUDIATION};
 use crate::finding::{Code, Effect, Problem};
 use crate::header::{FromProblem, HeaderBlock, Sender, date::date, one_mailbox, sender};
 use crate::message::{self, Envelope};
 use crate::name;
 use crate::path::{self, PathParameters};
-use crate::revocation::{self, RevocationStatus};
+use crate::revocation::{self, RevocationStatus, Sources};
 use crate::signed_data::{IntactSignature, SignedData};
 use crate::tier;
 use crate::trust::TrustStore;
@@ -60,26 +59,98 @@ impl Default for Policy {
 /// Examines a message as it arrived: all header fields and the body, lines ending in CRLF.
 ///
 /// Always answers; whatever is wrong with the message is in the verdict. Certificates are judged at `at`, never at
-/// the time the signer claims.
+/// the time the signer claims. [`Verification`] takes more than this.
 #[must_use]
 pub fn verify(message: &[u8], trust: &TrustStore, material: &Material, at: Timestamp, policy: &Policy) -> Verdict {
-    let mut verdict = Verdict {
-        status: Status::NotSigned,
-        granted: None,
-        from: None,
-        signer: None,
-        integrity: Integrity::NotChecked,
-        path: PathFact::NotChecked,
-        identity: Identity::NotChecked,
-        revocation: RevocationStatus::NotChecked,
-        findings: Vec::new(),
-        certificate: None,
-        verified_bytes: None,
-    };
-    let mut problems = Vec::new();
-    let granted = examine(&mut verdict, &mut problems, message, trust, material, at, policy).ok();
-    verdict.conclude(problems, granted);
-    verdict
+    Verification::new(trust, at)
+        .material(material)
+        .policy(policy)
+        .verify(message)
+}
+
+/// All that a message can be examined with. It can be used for any number of messages.
+///
+/// ```
+/// use policies::time::Timestamp;
+/// use verifier::{Material, RevocationStatus, TrustStore, Verification};
+///
+/// let (trust, material, answers) = (TrustStore::new(), Material::default(), Vec::new());
+/// let verification = Verification::new(&trust, Timestamp::from_unix(1_795_305_600))
+///     .material(&material)
+///     .ocsp_responses(&answers);
+/// let verdict = verification.verify(b"From: alice@example.org\r\n\r\nHi");
+/// assert_eq!(verdict.revocation(), RevocationStatus::NotChecked);
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Verification<'a> {
+    trust: &'a TrustStore,
+    at: Timestamp,
+    intermediates: &'a [Vec<u8>],
+    sources: Sources<'a>,
+    policy: Policy,
+}
+
+impl<'a> Verification<'a> {
+    /// With trust anchors at a point in time, and nothing else.
+    #[must_use]
+    pub fn new(trust: &'a TrustStore, at: Timestamp) -> Self {
+        Self {
+            trust,
+            at,
+            intermediates: &[],
+            sources: Sources {
+                crls: &[],
+                ocsp_responses: &[],
+            },
+            policy: Policy::default(),
+        }
+    }
+
+    /// Intermediate certificates and CRLs.
+    #[must_use]
+    pub fn material(mut self, material: &'a Material) -> Self {
+        self.intermediates = &material.intermediates;
+        self.sources.crls = &material.crls;
+        self
+    }
+
+    /// DER OCSP responses (RFC 6960), stapled or fetched by somebody else. Each must be signed by the issuer of the
+    /// certificate it is about or by a responder that it certified, and be current at the point in time; nonces are not
+    /// looked at.
+    #[must_use]
+    pub fn ocsp_responses(mut self, ocsp_responses: &'a [Vec<u8>]) -> Self {
+        self.sources.ocsp_responses = ocsp_responses;
+        self
+    }
+
+    /// What the embedder decides.
+    #[must_use]
+    pub fn policy(mut self, policy: &Policy) -> Self {
+        self.policy = *policy;
+        self
+    }
+
+    /// Examines a message as it arrived. Always answers.
+    #[must_use]
+    pub fn verify(&self, message: &[u8]) -> Verdict {
+        let mut verdict = Verdict {
+            status: Status::NotSigned,
+            granted: None,
+            from: None,
+            signer: None,
+            integrity: Integrity::NotChecked,
+            path: PathFact::NotChecked,
+            identity: Identity::NotChecked,
+            revocation: RevocationStatus::NotChecked,
+            findings: Vec::new(),
+            certificate: None,
+            verified_bytes: None,
+        };
+        let mut problems = Vec::new();
+        let granted = examine(&mut verdict, &mut problems, message, self).ok();
+        verdict.conclude(problems, granted);
+        verdict
+    }
 }
 
 /// A problem that ends the examination has been added to the list.
@@ -89,11 +160,9 @@ fn examine(
     verdict: &mut Verdict,
     problems: &mut Vec<Problem>,
     message: &[u8],
-    trust: &TrustStore,
-    material: &Material,
-    at: Timestamp,
-    policy: &Policy,
+    with: &Verification<'_>,
 ) -> Result<tier::Granted, Stopped> {
+    let Verification { trust, at, policy, .. } = *with;
     if message.len() > policy.maximum_message_size {
         let code = Code::MessageTooLarge;
         return stop(
@@ -130,7 +199,7 @@ fn examine(
         Envelope::Clear { entity, cms, micalg } => (cms, Some(*entity), micalg.as_deref()),
         Envelope::Opaque { cms } => (cms, None, None),
     };
-    let (signed_data, entity, signature) = match check_integrity(cms, outside, material, trust.crypto()) {
+    let (signed_data, entity, signature) = match check_integrity(cms, outside, with) {
         Ok(intact) => intact,
         Err(problem) => {
             if problem.code.effect() == Effect::Broken {
@@ -169,7 +238,7 @@ fn examine(
         .certificates
         .iter()
         .copied()
-        .chain(material.intermediates.iter().map(Vec::as_slice));
+        .chain(with.intermediates.iter().map(Vec::as_slice));
     let parameters = PathParameters::default();
     let path = path::find(certificate.clone(), intermediates, trust, at, &parameters);
     verdict.path = if path.is_ok() {
@@ -199,7 +268,7 @@ fn examine(
             organization: None,
             title: None,
         });
-        let revocation = revocation::check(path, &material.crls, at, trust.crypto());
+        let revocation = revocation::check(path, with.sources, at, trust.crypto());
         verdict.revocation = revocation.status;
         let withholds = match revocation.status {
             RevocationStatus::Good | RevocationStatus::Revoked => false,
@@ -228,8 +297,7 @@ fn stop<T>(problems: &mut Vec<Problem>, problem: Problem) -> Result<T, Stopped> 
 fn check_integrity<'c>(
     cms: &'c [u8],
     outside: Option<&[u8]>,
-    material: &'c Material,
-    crypto: &dyn Crypto,
+    with: &Verification<'c>,
 ) -> Result<(SignedData<'c>, Vec<u8>, IntactSignature<'c>), Problem> {
     let mut signed_data = SignedData::read(cms)?;
     let entity = match (outside, signed_data.content.take()) {
@@ -240,8 +308,8 @@ fn check_integrity<'c>(
         }
         (None, None) => return Err(Code::ContentMissing.because("the signature carries no content")),
     };
-    let others = material.intermediates.iter().map(Vec::as_slice);
-    let signature = signed_data.verify(&entity, others, crypto)?;
+    let others = with.intermediates.iter().map(Vec::as_slice);
+    let signature = signed_data.verify(&entity, others, with.trust.crypto())?;
     Ok((signed_data, entity, signature))
 }
 

@@ -8,6 +8,9 @@ use verifier::Status;
 
 use crate::support::*;
 
+/// What it is, the key, its identifier, and the digest of the content.
+type Case = (&'static str, Arc<dyn SigningKey>, Vec<u8>, &'static str);
+
 /// A signer's key, how it is announced, and the digest of the content.
 fn signed_by(key: &Arc<dyn SigningKey>, identifier: &[u8], digest: &'static str) -> Scenario {
     let mut scenario = Scenario::new();
@@ -36,7 +39,7 @@ fn check(scenario: &Scenario, what: &str, status: Status, code: Option<&str>) {
 #[test]
 fn newer_algorithms_carry_a_tier_in_signer_and_path() {
     let ecdsa_sha_512 = algorithm("1.2.840.10045.4.3.4");
-    let cases: [(&str, Arc<dyn SigningKey>, Vec<u8>, &'static str); 5] = [
+    let cases: [Case; 5] = [
         (
             "RSASSA-PSS with SHA-256",
             PeerKey::pss(MessageDigest::sha256, 32),

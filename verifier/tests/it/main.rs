@@ -5,6 +5,7 @@ mod corpora;
 mod good;
 mod invariant_11;
 mod links;
+mod ocsp;
 mod openssl_peer;
 mod refusals;
 mod support;

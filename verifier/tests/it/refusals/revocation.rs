@@ -38,9 +38,16 @@ fn unusable_revocation_lists_are_unknown() {
             },
         ),
         (
-            "indirect",
+            "about some reasons only",
             RevocationList {
-                extensions: vec![point(&[0x84, 1, 0xff])],
+                extensions: vec![point(&[0x83, 2, 6, 0x40])],
+                ..RevocationList::of(&[])
+            },
+        ),
+        (
+            "a critical number",
+            RevocationList {
+                extensions: vec![("2.5.29.20", true, integer(1))],
                 ..RevocationList::of(&[])
             },
         ),

@@ -36,26 +36,26 @@ impl std::fmt::Debug for PeerKey {
 }
 
 impl PeerKey {
-    fn new(key: PKey<Private>, how: How) -> Arc<dyn SigningKey> {
+    fn of(key: PKey<Private>, how: How) -> Arc<dyn SigningKey> {
         let public_key = SubjectPublicKeyInfoOwned::from_der(&key.public_key_to_der().unwrap()).unwrap();
         Arc::new(Self { key, public_key, how })
     }
 
     pub(crate) fn p521(digest: fn() -> MessageDigest) -> Arc<dyn SigningKey> {
         let group = EcGroup::from_curve_name(Nid::SECP521R1).unwrap();
-        Self::new(
+        Self::of(
             PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap(),
             How::Ecdsa(digest),
         )
     }
 
     pub(crate) fn ed25519() -> Arc<dyn SigningKey> {
-        Self::new(PKey::generate_ed25519().unwrap(), How::WithoutDigest)
+        Self::of(PKey::generate_ed25519().unwrap(), How::WithoutDigest)
     }
 
     pub(crate) fn pss(digest: fn() -> MessageDigest, salt_length: i32) -> Arc<dyn SigningKey> {
         let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
-        Self::new(key, How::Pss(digest, salt_length))
+        Self::of(key, How::Pss(digest, salt_length))
     }
 }
 
