@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-pub use ca_api::{AccountKind, Role};
+pub use ca_api::{AccountKind, Plan, Role};
 use migrations::AsText;
 use policies::time::Timestamp;
 use sha2::{Digest, Sha256};
@@ -106,6 +106,12 @@ impl Caller {
 #[derive(Debug, Clone, Copy)]
 pub struct Operator<'c>(&'c Caller);
 
+impl<'c> Operator<'c> {
+    pub fn caller(self) -> &'c Caller {
+        self.0
+    }
+}
+
 /// A caller with the role officer.
 #[derive(Debug, Clone, Copy)]
 pub struct Officer<'c>(&'c Caller);
@@ -201,6 +207,8 @@ pub async fn create_account(
         kind: AsText(kind),
         name,
         created_at: now.unix(),
+        plan: AsText(Plan::Free),
+        granted_employee_seats: 0,
     };
     let account = Account {
         id: AccountId(row.id.clone()),

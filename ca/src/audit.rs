@@ -65,6 +65,7 @@ pub enum Action {
     CrlPublished,
     RelintFoundErrors,
     AccountCreated,
+    PlanChanged,
     PrincipalCreated,
     TokenCreated,
     TokenRevoked,
@@ -78,7 +79,7 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::AuthorityInitialized,
         Self::OrderPlaced,
         Self::OrderRefused,
@@ -90,6 +91,7 @@ impl Action {
         Self::CrlPublished,
         Self::RelintFoundErrors,
         Self::AccountCreated,
+        Self::PlanChanged,
         Self::PrincipalCreated,
         Self::TokenCreated,
         Self::TokenRevoked,
@@ -117,6 +119,7 @@ impl AsRef<str> for Action {
             Self::CrlPublished => "crl-published",
             Self::RelintFoundErrors => "relint-found-errors",
             Self::AccountCreated => "account-created",
+            Self::PlanChanged => "plan-changed",
             Self::PrincipalCreated => "principal-created",
             Self::TokenCreated => "token-created",
             Self::TokenRevoked => "token-revoked",

@@ -4,6 +4,7 @@
 //! Exit status: 0 done, 1 refused or failed, 2 usage or an unreadable input.
 
 mod output;
+mod plan;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -60,6 +61,9 @@ pub enum Command {
     /// Accounts: whom certificates are issued to
     #[command(subcommand)]
     Account(AccountCommand),
+    /// Plans: what an account may have
+    #[command(subcommand)]
+    Plan(plan::Command),
     /// Tokens: who may call the API
     #[command(subcommand)]
     Token(TokenCommand),
@@ -249,6 +253,7 @@ impl Command {
         match self {
             Self::Init(arguments) => &arguments.data,
             Self::List(arguments) => &arguments.data,
+            Self::Plan(command) => command.data(),
             Self::Serve(data)
             | Self::Crl(data)
             | Self::Show { data, .. }
@@ -351,6 +356,7 @@ async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure>
             }
             Ok(())
         }
+        Command::Plan(command) => plan::run(&app, &local, command, format).await,
         Command::Audit(AuditCommand::Verify(_)) => {
             progress("Checking the audit log …");
             let verified = audit::verify(&app).await?;

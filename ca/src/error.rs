@@ -89,6 +89,21 @@ pub enum Error {
     #[error("the evidence does not suffice for the certificate")]
     EvidenceInsufficient(#[source] Box<policies::issuance::Refusal>),
 
+    /// The account's plan has no certificates of this tier.
+    #[error("the plan {plan} does not include {tier} certificates: ask an operator for the plan {needed}")]
+    PlanExcludes {
+        plan: ca_api::Plan,
+        tier: policies::tier::Tier,
+        needed: ca_api::Plan,
+    },
+
+    /// The plan's V4 certificates are all in use.
+    #[error(
+        "the plan has {seats} seats for V4 certificates and all are taken: ask an operator for more seats, or revoke \
+         the V4 certificate of somebody who no longer needs it"
+    )]
+    SeatsTaken { seats: u64 },
+
     /// The lints refused the certificate before it was signed (BR 4.3.1.2).
     #[error("the certificate was not signed, since {} (BR 4.3.1.2): {}", errors(.findings), first_error(.findings))]
     LintRefused { findings: Vec<Finding> },

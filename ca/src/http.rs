@@ -12,12 +12,18 @@ mod confirm;
 mod extract;
 mod mailboxes;
 mod orders;
+mod plans;
 mod public;
 mod request;
 
 /// The command line shows certificates as the API does.
 pub(crate) mod certificates_for_command_line {
     pub(crate) use super::certificates::{page, with_chain};
+}
+
+/// And plans.
+pub(crate) mod plans_for_command_line {
+    pub(crate) use super::plans::on_the_wire;
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub(crate) mod record;
 
 use std::fmt;
 
+use policies::evidence::Evidence;
 use policies::issuance::Request;
 use policies::tier::Tier;
 use policies::time::Timestamp;
@@ -18,6 +19,7 @@ use crate::app::App;
 use crate::audit::{self, Action};
 use crate::error::Error;
 use crate::orders::{PendingOrder, TierChoice};
+use crate::plans::{self, Entitlement};
 use crate::store;
 use crate::store::orders::Move;
 use record::Recorded;
@@ -33,11 +35,12 @@ pub(crate) fn issue(app: &App, order: &PendingOrder) -> Result<Issued, Error> {
     let reached = |step, serial: Option<&str>| app.observer.reached(step, &order.id, serial);
 
     // 1. Approve: the evidence is read here and now, whatever anybody checked before.
-    let account = order.account.clone();
-    let evidence = app
-        .db
-        .read_blocking(|conn| store::evidence::of_account(conn, &account))?;
-    let tier = tier(order, &evidence, now)?;
+    let account = &order.account;
+    let (evidence, plan) = app.db.read_blocking(|conn| {
+        let evidence = store::evidence::of_account(conn, account)?;
+        Ok::<_, Error>((evidence, plans::of_account(conn, account, now)?))
+    })?;
+    let tier = tier(order, &evidence, &plan, now)?;
     let profile = profile::profile(tier, order.generation);
     let request = Request {
         tier,
@@ -147,14 +150,17 @@ pub(crate) fn publish(
     }
 }
 
-/// What the order asked for, or the best that the evidence carries.
-fn tier(order: &PendingOrder, evidence: &[policies::evidence::Evidence], now: Timestamp) -> Result<Tier, Error> {
+/// What the order asked for, or the best that the evidence carries and the plan has room for.
+fn tier(order: &PendingOrder, evidence: &[Evidence], plan: &Entitlement, now: Timestamp) -> Result<Tier, Error> {
     match order.tier {
-        TierChoice::Exactly(tier) => Ok(tier),
-        // With nothing at hand, the refusal of V1 says what is needed first.
-        TierChoice::Best => {
-            Ok(issuance::best_tier(&order.mailbox, &order.requested_by, evidence, now).unwrap_or(Tier::V1))
+        TierChoice::Exactly(tier) => {
+            plan.check(tier, order.mailbox.as_ref())?;
+            Ok(tier)
         }
+        // With nothing at hand, the refusal of V1 says what is needed first.
+        TierChoice::Best => Ok(plan
+            .best_tier(&order.mailbox, &order.requested_by, evidence, now)
+            .unwrap_or(Tier::V1)),
     }
 }
 

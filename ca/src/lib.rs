@@ -16,6 +16,7 @@ pub mod issuers;
 pub mod jobs;
 pub mod mail;
 pub mod orders;
+pub mod plans;
 pub mod revocation;
 pub mod server;
 mod signature;

@@ -139,7 +139,12 @@ async fn attempt(app: &Arc<App>, row: OrderRow) -> Result<Order, Error> {
 
 /// Issues, or writes down why not.
 fn settle(app: &App, order: &PendingOrder) -> Result<(), Error> {
-    let error = match issuance::issue(app, order) {
+    let issued = match issuance::issue(app, order) {
+        // Another order took the last seat meanwhile: the next best tier needs none.
+        Err(Error::SeatsTaken { .. }) if order.tier == TierChoice::Best => issuance::issue(app, order),
+        first => first,
+    };
+    let error = match issued {
         Ok(issued) => {
             tracing::info!(order = order.id, serial = issued.serial, "issued a certificate");
             return Ok(());
@@ -147,7 +152,7 @@ fn settle(app: &App, order: &PendingOrder) -> Result<(), Error> {
         Err(error) => error,
     };
     let to = match &error {
-        Error::EvidenceInsufficient(_) => PENDING,
+        Error::EvidenceInsufficient(_) | Error::PlanExcludes { .. } | Error::SeatsTaken { .. } => PENDING,
         // The same evidence would give the same certificate again.
         Error::LintRefused { .. } => INVALID,
         // Somebody else is at it: the order shows how far they are.

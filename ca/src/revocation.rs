@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
+use policies::tier::Tier;
 use x509_cert::ext::pkix::CrlReason;
 
 use crate::accounts::{Caller, Role};
@@ -12,6 +14,7 @@ use crate::certificates::Certificate;
 use crate::crl;
 use crate::error::Error;
 use crate::store;
+use crate::validation::retry_waiting_orders;
 
 /// Revokes a certificate and publishes a new CRL.
 ///
@@ -21,7 +24,7 @@ use crate::store;
 ///
 /// When the CRL cannot be made now, the certificate is revoked nevertheless and the CRL follows with the next run of
 /// [`crate::jobs::refresh_crls`].
-pub async fn revoke(app: &App, caller: &Caller, serial: &str, reason: Reason) -> Result<Certificate, Error> {
+pub async fn revoke(app: &Arc<App>, caller: &Caller, serial: &str, reason: Reason) -> Result<Certificate, Error> {
     let account = match caller.role {
         Role::Operator | Role::Officer => None,
         Role::Subscriber | Role::Gateway => match &caller.account {
@@ -93,7 +96,12 @@ pub async fn revoke(app: &App, caller: &Caller, serial: &str, reason: Reason) ->
         let error = crate::error::chain(&error);
         tracing::error!(serial = row.serial, error, "could not publish a CRL after a revocation");
     }
-    Certificate::from_row(row)
+    let certificate = Certificate::from_row(row)?;
+    if changed && certificate.tier == Tier::V4 {
+        // A seat has become free.
+        retry_waiting_orders(app, &certificate.account).await;
+    }
+    Ok(certificate)
 }
 
 /// Why a certificate is revoked (RFC 5280 section 5.3.1, as far as BR 7.2.2 lets it stand for subscribers).

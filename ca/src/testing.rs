@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use ca_api::{Plan, PlanChange};
 use keys::{KeyAlgorithm, KeyError, KeyId, KeyStore, Signature, SignatureAlgorithm, SigningKey};
 use migrations::testing::PostgresSchema;
 use policies::evidence::{Evidence, EvidenceId, EvidenceParts, Fact, FactKind, Method};
@@ -23,7 +24,7 @@ use crate::init::{Options, init};
 use crate::issuance::{IssuanceObserver, TracingObserver};
 use crate::mail::{Mailer, MemoryOutbox};
 use crate::orders::{NewOrder, TierChoice};
-use crate::{certificates, store};
+use crate::{certificates, plans, store};
 
 /// Which database a test runs on.
 #[derive(Clone, Copy, Debug)]
@@ -123,6 +124,10 @@ impl World {
             Role::Subscriber | Role::Gateway => {
                 let kind = AccountKind::Organization;
                 let account = accounts::create_account(&self.app, operator, name, kind).await.unwrap();
+                let plan = PlanChange::to(Plan::ProOrganization);
+                plans::change(&self.app, operator, account.id.as_ref(), &plan)
+                    .await
+                    .unwrap();
                 Some(account.id.to_string())
             }
         };

@@ -8,6 +8,8 @@ diesel::table! {
         kind -> Text,
         name -> Text,
         created_at -> BigInt,
+        plan -> Text,
+        granted_employee_seats -> BigInt,
     }
 }
 

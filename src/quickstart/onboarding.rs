@@ -5,7 +5,7 @@ use std::time::Duration;
 use ca_api::cases::{Authority, Employment, IndividualIdentity, OrganizationIdentity};
 use ca_api::{
     AccountKind, CaseState, ChallengeState, Client, ConstructedAddress, Decision, NewAccount, NewCase, NewChallenge,
-    NewDecision, NewEvidence, NewPrincipal, Role, Subject,
+    NewDecision, NewEvidence, NewPrincipal, Plan, PlanChange, Role, Subject,
 };
 use policies::mailbox::{Domain, Mailbox};
 use smtp::sink::Sink;
@@ -95,12 +95,12 @@ impl<'a> Onboarding<'a> {
         let oscar = self.officer("Oscar Officer").await?;
 
         progress.step("Alice confirms her mailbox");
-        let (alice, alice_gateway) = self.account("Alice", AccountKind::Individual).await?;
+        let (alice, alice_gateway) = self.account("Alice", Plan::Free).await?;
         self.confirm(&alice, NewChallenge::Mailbox(mailbox("alice@example.org")))
             .await?;
 
         progress.step("Bob confirms his mailbox, an officer checks his identity document");
-        let (bob, bob_gateway) = self.account("Bob Brown", AccountKind::Individual).await?;
+        let (bob, bob_gateway) = self.account("Bob Brown", Plan::ProIndividual).await?;
         self.confirm(&bob, NewChallenge::Mailbox(mailbox("bob@example.net")))
             .await?;
         let identity = Subject::IndividualIdentity(IndividualIdentity {
@@ -116,7 +116,7 @@ impl<'a> Onboarding<'a> {
         self.validate(&bob, identity, passport, &[&olivia]).await?;
 
         progress.step("Example Bank confirms its domain, two officers check the register and its representative");
-        let (bank, bank_gateway) = self.account("Example Bank", AccountKind::Organization).await?;
+        let (bank, bank_gateway) = self.account("Example Bank", Plan::ProOrganization).await?;
         let domain = NewChallenge::Domain {
             domain: domain("example.com"),
             via: ConstructedAddress::Postmaster,
@@ -196,8 +196,12 @@ impl<'a> Onboarding<'a> {
         self.client(&issued.token)
     }
 
-    /// A new account with a member, whose client is returned, and a gateway, whose token is.
-    async fn account(&self, name: &str, kind: AccountKind) -> Result<(Client, String), Problem> {
+    /// A new account on a plan, with a member, whose client is returned, and a gateway, whose token is.
+    async fn account(&self, name: &str, plan: Plan) -> Result<(Client, String), Problem> {
+        let kind = match plan {
+            Plan::Free | Plan::ProIndividual => AccountKind::Individual,
+            Plan::ProOrganization => AccountKind::Organization,
+        };
         let account = self
             .operator
             .create_account(&NewAccount {
@@ -205,6 +209,7 @@ impl<'a> Onboarding<'a> {
                 kind,
             })
             .await?;
+        self.operator.change_plan(&account.id, &PlanChange::to(plan)).await?;
         let principal = |name: &str, role| NewPrincipal {
             name: name.to_owned(),
             role,

@@ -14,9 +14,9 @@ use serde::de::DeserializeOwned;
 
 use crate::cases::CaseList;
 use crate::{
-    Account, Case, Certificate, CertificateFilter, CertificatePage, Challenge, Document, IssuedToken, MailboxStanding,
-    NewAccount, NewCase, NewChallenge, NewDecision, NewEvidence, NewOrder, NewPrincipal, Order, Problem, Revocation,
-    WhoAmI,
+    Account, AccountPlan, Case, Certificate, CertificateFilter, CertificatePage, Challenge, Document, IssuedToken,
+    MailboxStanding, NewAccount, NewCase, NewChallenge, NewDecision, NewEvidence, NewOrder, NewPrincipal, Order,
+    PlanChange, Problem, Revocation, WhoAmI,
 };
 
 /// Speaks to one certificate authority with one token. Clones share its connections.
@@ -103,6 +103,15 @@ impl Client {
 
     pub async fn create_account(&self, account: &NewAccount) -> Result<Account, ClientError> {
         self.post(&["v1", "accounts"], account).await
+    }
+
+    pub async fn plan(&self, account: &str) -> Result<AccountPlan, ClientError> {
+        self.get(&["v1", "accounts", account, "plan"]).await
+    }
+
+    pub async fn change_plan(&self, account: &str, change: &PlanChange) -> Result<AccountPlan, ClientError> {
+        let path = ["v1", "accounts", account, "plan"];
+        self.json(self.request(Method::PATCH, &path)?.json(change)).await
     }
 
     pub async fn create_principal(&self, principal: &NewPrincipal) -> Result<IssuedToken, ClientError> {

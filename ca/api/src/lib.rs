@@ -10,6 +10,7 @@ pub mod challenges;
 pub mod client;
 pub mod mailboxes;
 pub mod orders;
+pub mod plans;
 pub mod problem;
 
 mod text;
@@ -24,4 +25,5 @@ pub use challenges::{Challenge, ChallengeState, ConstructedAddress, NewChallenge
 pub use client::{Client, ClientError};
 pub use mailboxes::{EvidenceSummary, MailboxStanding};
 pub use orders::{NewOrder, Order, OrderState, TierWish};
+pub use plans::{AccountPlan, EmployeeSeats, Plan, PlanChange};
 pub use problem::Problem;

@@ -34,6 +34,12 @@ fn requests_round_trip() {
 #[test]
 fn unknown_keys_are_refused() {
     refused::<NewAccount>(json!({"name": "E", "kind": "organization", "admin": true}), "admin");
+    round_trip::<PlanChange>(json!({"plan": "pro-organization", "granted_employee_seats": 5}));
+    round_trip::<AccountPlan>(json!({
+        "account": "acc-1", "plan": "free", "tiers": ["V1"],
+        "employee_seats": {"included": 0, "granted": 0, "used": 0},
+    }));
+    refused::<PlanChange>(json!({"plan": "free", "seats": 5}), "seats");
     refused::<NewPrincipal>(json!({"name": "E", "role": "officer", "acount": "a"}), "acount");
     refused::<NewChallenge>(json!({"mailbox": "a@example.com", "lifetime": 1}), "lifetime");
     refused::<NewDecision>(json!({"decision": "approve", "reason": "r", "officer": "x"}), "officer");

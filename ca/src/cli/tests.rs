@@ -80,6 +80,9 @@ fn a_folder_becomes_an_authority_once() {
             ExitCode::FAILURE,
         ),
         (&["account", "create", "--name", " "], ExitCode::from(2)),
+        (&["plan", "show", "acc-nobody"], ExitCode::FAILURE),
+        (&["plan", "set", "acc-nobody", "free"], ExitCode::FAILURE),
+        (&["plan", "seats", "acc-nobody", "1000001"], ExitCode::from(2)),
     ] {
         assert!(same(status(&folder, words), code), "{words:?}");
     }
@@ -117,6 +120,8 @@ fn usage_that_makes_no_sense_is_refused_before_anything_happens() {
         &["list", "--data", "x", "--mailbox", "nobody"],
         &["list", "--data", "x", "--state", "gone"],
         &["token", "create", "--data", "x", "--role", "root", "--name", "n"],
+        &["plan", "set", "--data", "x", "acc-1", "gold"],
+        &["plan", "seats", "--data", "x", "acc-1", "--", "-1"],
         &[
             "token",
             "create",

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::http::extract::JsonBody;
 use crate::http::problem::HttpProblem;
 use crate::orders::{self, NewOrder, Order, OrderState, TierChoice};
+use crate::plans;
 
 pub(super) async fn place_order(
     State(app): State<Arc<App>>,
@@ -91,6 +92,7 @@ fn on_the_wire(order: Order) -> ca_api::Order {
 /// What stands in the way of an order, as a problem document within it.
 fn why(state: ca_api::OrderState, detail: String) -> Problem {
     let (name, title) = match state {
+        ca_api::OrderState::Pending if plans::is_problem(&detail) => ("plan-limit", "The plan does not include it"),
         ca_api::OrderState::Invalid => ("order-refused", "The order was refused"),
         ca_api::OrderState::Pending | ca_api::OrderState::Valid => {
             ("evidence-insufficient", "The evidence does not suffice yet")

@@ -157,6 +157,9 @@ impl From<Error> for HttpProblem {
                 refusal.to_string(),
             )
             .in_section(refusal.section()),
+            Error::PlanExcludes { .. } | Error::SeatsTaken { .. } => {
+                problem(StatusCode::CONFLICT, "plan-limit", "The plan does not include it")
+            }
             Error::LintRefused { findings } => {
                 let mut problem = problem(
                     StatusCode::CONFLICT,

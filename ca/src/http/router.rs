@@ -8,7 +8,9 @@ use axum::middleware;
 use axum::routing::{get, post};
 
 use crate::app::App;
-use crate::http::{accounts, cases, certificates, challenges, confirm, mailboxes, orders, problem, public, request};
+use crate::http::{
+    accounts, cases, certificates, challenges, confirm, mailboxes, orders, plans, problem, public, request,
+};
 use crate::validation::case::LARGEST_DOCUMENT;
 
 /// What the API listener serves, over TLS.
@@ -18,6 +20,10 @@ pub fn api(app: Arc<App>) -> Router {
         .route(
             "/v1/accounts",
             get(accounts::list_accounts).post(accounts::create_account),
+        )
+        .route(
+            "/v1/accounts/{id}/plan",
+            get(plans::show_plan).patch(plans::change_plan),
         )
         .route("/v1/principals", post(accounts::create_principal))
         .route("/v1/principals/{id}/revocation", post(accounts::revoke_tokens))

@@ -2,6 +2,7 @@
 
 mod access;
 mod confirm;
+mod plans;
 mod stories;
 
 use std::sync::Arc;
@@ -115,6 +116,7 @@ fn with_json(method: Method, path: &str, token: Option<&str>, body: &Value) -> R
 
 /// What exists in one account, as identifiers in paths.
 struct Belongings {
+    account: String,
     owner: String,
     challenge: String,
     case: String,
@@ -153,6 +155,7 @@ async fn belongings(site: &Site) -> Belongings {
         .json();
     assert_eq!(order["state"], "valid", "{order}");
     Belongings {
+        account: alice.account.as_ref().unwrap().to_string(),
         owner,
         challenge: challenge["id"].as_str().unwrap().to_owned(),
         case,

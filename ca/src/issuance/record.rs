@@ -14,6 +14,7 @@ use crate::audit::{self, Action};
 use crate::error::Error;
 use crate::issuers::Issuer;
 use crate::orders::PendingOrder;
+use crate::plans;
 use crate::store;
 use crate::store::certificates::{CertificateRow, CertificateState};
 use crate::store::orders::Move;
@@ -54,6 +55,7 @@ impl Recorded {
 /// Serial, validity and subject are read from the bytes that were linted, so that the row cannot say anything else.
 ///
 /// # Errors
+/// [`Error::PlanExcludes`] and [`Error::SeatsTaken`] when the account's plan has no room for it;
 /// [`Error::StateChanged`] when the order is no longer pending; [`Error::Database`] when the serial is taken, or a
 /// proof is not in the database; whatever the audit log says.
 pub(super) fn record(
@@ -113,6 +115,8 @@ pub(super) fn record(
         "evidence": evidence,
     });
     app.db.write_blocking(|conn| {
+        // Here, where the record is committed, nothing goes around the plan, and two orders cannot take one seat.
+        plans::of_account(conn, &order.account, now)?.check(approved.tier(), &row.mailbox)?;
         store::certificates::insert(conn, &row)?;
         for evidence_id in &evidence {
             store::certificates::link_evidence(conn, &row.id, evidence_id)?;

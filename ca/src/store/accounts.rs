@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use migrations::schema::{accounts, api_tokens, principals};
 use migrations::{AnyConnection, AsText};
 
-use crate::accounts::{AccountKind, Role};
+use crate::accounts::{AccountKind, Plan, Role};
 
 #[derive(Clone, Debug, Insertable, Queryable, Selectable)]
 #[diesel(table_name = accounts)]
@@ -13,6 +13,9 @@ pub(crate) struct AccountRow {
     pub(crate) kind: AsText<AccountKind>,
     pub(crate) name: String,
     pub(crate) created_at: i64,
+    pub(crate) plan: AsText<Plan>,
+    /// Seats beyond those that the plan includes.
+    pub(crate) granted_employee_seats: i64,
 }
 
 #[derive(Clone, Debug, Insertable, Queryable, Selectable)]
@@ -54,6 +57,21 @@ pub(crate) fn all_accounts(conn: &mut AnyConnection) -> QueryResult<Vec<AccountR
         .select(AccountRow::as_select())
         .order((accounts::created_at.asc(), accounts::id.asc()))
         .load(conn)
+}
+
+pub(crate) fn change_plan(
+    conn: &mut AnyConnection,
+    id: &str,
+    plan: Plan,
+    granted_employee_seats: i64,
+) -> QueryResult<()> {
+    diesel::update(accounts::table.filter(accounts::id.eq(id)))
+        .set((
+            accounts::plan.eq(AsText(plan)),
+            accounts::granted_employee_seats.eq(granted_employee_seats),
+        ))
+        .execute(conn)?;
+    Ok(())
 }
 
 pub(crate) fn insert_principal(conn: &mut AnyConnection, row: &PrincipalRow) -> QueryResult<()> {

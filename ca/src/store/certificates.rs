@@ -219,6 +219,25 @@ pub(crate) fn with_revocation_reason(conn: &mut AnyConnection, reason: &str) -> 
         .load(conn)
 }
 
+/// The mailboxes of an account that hold a certificate of a tier at an instant: recorded or signed, neither revoked
+/// nor expired.
+pub(crate) fn holders(
+    conn: &mut AnyConnection,
+    account_id: &str,
+    tier: Tier,
+    instant: i64,
+) -> QueryResult<Vec<String>> {
+    certificates::table
+        .filter(certificates::account_id.eq(account_id))
+        .filter(certificates::tier.eq(AsText(tier)))
+        .filter(certificates::revoked_at.is_null())
+        .filter(certificates::not_after.ge(instant))
+        .select(certificates::mailbox)
+        .distinct()
+        .order(certificates::mailbox.asc())
+        .load(conn)
+}
+
 /// What `page` leaves out.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {

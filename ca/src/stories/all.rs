@@ -8,6 +8,8 @@ mod evidence;
 mod issuance;
 #[path = "orders.rs"]
 mod orders;
+#[path = "plans.rs"]
+mod plans;
 #[path = "revocation.rs"]
 mod revocation;
 

@@ -1,13 +1,13 @@
-//! What the evidence of an account allows for one mailbox.
+//! What the evidence and the plan of an account allow for one mailbox.
 
 use policies::evidence::{Evidence, Fact};
-use policies::issuance;
 use policies::mailbox::Mailbox;
 use policies::tier::Tier;
 
 use crate::accounts::Member;
 use crate::app::App;
 use crate::error::Error;
+use crate::plans;
 use crate::store;
 
 /// The best tier that could be issued now, and the proofs that may count for the mailbox.
@@ -18,11 +18,14 @@ pub async fn of_mailbox(
 ) -> Result<(Option<Tier>, Vec<Evidence>), Error> {
     let now = app.now();
     let account = member.account().clone();
-    let mut evidence = app
+    let (mut evidence, plan) = app
         .db
-        .read(move |conn| store::evidence::of_account(conn, &account))
+        .read(move |conn| {
+            let evidence = store::evidence::of_account(conn, &account)?;
+            Ok::<_, Error>((evidence, plans::of_account(conn, &account, now)?))
+        })
         .await?;
-    let best = issuance::best_tier(mailbox, member.caller().principal_id.as_ref(), &evidence, now);
+    let best = plan.best_tier(mailbox, member.caller().principal_id.as_ref(), &evidence, now);
     evidence.retain(|evidence| concerns(evidence.fact(), mailbox));
     Ok((best, evidence))
 }

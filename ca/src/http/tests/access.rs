@@ -15,6 +15,12 @@ fn resources(it: &Belongings) -> Vec<(Method, String, Value)> {
             "/v1/accounts".to_owned(),
             json!({"name": "E", "kind": "organization"}),
         ),
+        (Method::GET, format!("/v1/accounts/{}/plan", it.account), Value::Null),
+        (
+            Method::PATCH,
+            format!("/v1/accounts/{}/plan", it.account),
+            json!({"granted_employee_seats": 1}),
+        ),
         (
             Method::POST,
             "/v1/principals".to_owned(),
