@@ -12,7 +12,7 @@ use tempfile::TempDir;
 #[path = "../../fixtures/support.rs"]
 mod support;
 
-use support::{examples, fixtures, is_installed, succeed, write_expectations};
+use support::{examples, fixtures, is_installed, skip, succeed, write_expectations};
 
 const WARNINGS: [&str; 5] = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
@@ -97,7 +97,7 @@ fn c_gets_the_same_report_from_the_shared_library() {
 #[test]
 fn valgrind_finds_no_fault_and_no_leak() {
     if !is_installed("valgrind") {
-        println!("SKIPPED: valgrind is not installed (Debian package valgrind)");
+        skip("valgrind", "it is not installed (Debian package valgrind)");
         return;
     }
     let workshop = Workshop::new();
@@ -137,7 +137,7 @@ fn the_shared_library_exports_only_its_own_functions() {
 #[test]
 fn the_header_is_good_for_cplusplus() {
     if !is_installed("c++") {
-        println!("SKIPPED: no C++ compiler is installed (Debian package g++)");
+        skip("C++", "no compiler is installed (Debian package g++)");
         return;
     }
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -154,7 +154,7 @@ fn the_header_is_good_for_cplusplus() {
 #[test]
 fn python_gets_the_same_report_through_ctypes() {
     if !is_installed("python3") {
-        println!("SKIPPED: python3 is not installed");
+        skip("ctypes", "python3 is not installed");
         return;
     }
     let workshop = Workshop::new();

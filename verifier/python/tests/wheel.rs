@@ -7,7 +7,7 @@ use std::process::Command;
 #[path = "../../fixtures/support.rs"]
 mod support;
 
-use support::{examples, fixtures, is_installed, succeed, write_expectations};
+use support::{examples, fixtures, is_installed, skip, succeed, write_expectations};
 
 /// What the environment has from PyPI: the build tool, and mypy, which holds the type stubs against the module.
 const TOOLS: [&str; 2] = ["maturin==1.16.0", "mypy<3"];
@@ -45,7 +45,7 @@ fn the_wheel_is_built_installed_and_tested() {
     let python = match environment() {
         Ok(python) => python,
         Err(reason) => {
-            println!("SKIPPED: the wheel was neither built nor tested: {reason}");
+            skip("the wheel", &reason);
             return;
         }
     };

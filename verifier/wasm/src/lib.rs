@@ -3,7 +3,7 @@
 //! wasm-bindgen writes the JavaScript and the TypeScript declarations from here, with the documentation below.
 #![forbid(unsafe_code)]
 
-use js_sys::{Date, JSON};
+use js_sys::{Date, JSON, Reflect, Symbol, Uint8Array};
 use policies::time::Timestamp;
 use wasm_bindgen::prelude::*;
 
@@ -33,11 +33,11 @@ impl Verifier {
     /// What is no certificate of an authority, or no such word.
     pub fn trust(
         &mut self,
-        certificates: &[u8],
+        #[wasm_bindgen(unchecked_param_type = "Uint8Array")] certificates: &JsValue,
         #[wasm_bindgen(unchecked_param_type = "\"tiers\" | \"signatures_only\"")] vouches: &str,
     ) -> Result<(), JsError> {
         let vouches = verifier_report::vouches(vouches)?;
-        Ok(self.setup.trust(certificates, vouches)?)
+        Ok(self.setup.trust(&bytes(certificates)?, vouches)?)
     }
 
     /// Keeps certificates of authorities for senders who left them out. They are not trusted by that.
@@ -46,8 +46,11 @@ impl Verifier {
     ///
     /// What holds no certificate.
     #[wasm_bindgen(js_name = addIntermediates)]
-    pub fn add_intermediates(&mut self, certificates: &[u8]) -> Result<(), JsError> {
-        Ok(self.setup.add_intermediates(certificates)?)
+    pub fn add_intermediates(
+        &mut self,
+        #[wasm_bindgen(unchecked_param_type = "Uint8Array")] certificates: &JsValue,
+    ) -> Result<(), JsError> {
+        Ok(self.setup.add_intermediates(&bytes(certificates)?)?)
     }
 
     /// Keeps certificate revocation lists.
@@ -56,8 +59,11 @@ impl Verifier {
     ///
     /// What is no revocation list.
     #[wasm_bindgen(js_name = addCrls)]
-    pub fn add_crls(&mut self, lists: &[u8]) -> Result<(), JsError> {
-        Ok(self.setup.add_crls(lists)?)
+    pub fn add_crls(
+        &mut self,
+        #[wasm_bindgen(unchecked_param_type = "Uint8Array")] lists: &JsValue,
+    ) -> Result<(), JsError> {
+        Ok(self.setup.add_crls(&bytes(lists)?)?)
     }
 
     /// Decides what becomes of a tier when there was no revocation list for a certificate (`notChecked`, without this
@@ -92,8 +98,13 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// An invalid Date.
-    pub fn verify(&self, message: &[u8], at: &Date) -> Result<Verdict, JsError> {
+    /// What is no `Uint8Array`, or an invalid Date.
+    pub fn verify(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "Uint8Array")] message: &JsValue,
+        at: &Date,
+    ) -> Result<Verdict, JsError> {
+        let message = bytes(message)?;
         let seconds = (at.get_time() / 1000.0).floor();
         if seconds.is_nan() {
             return Err(JsError::new("at: this Date is invalid"));
@@ -103,7 +114,7 @@ impl Verifier {
             clippy::cast_possible_truncation,
             reason = "a whole number of at most thirteen digits"
         )]
-        let verdict = self.setup.verify(message, Timestamp::from_unix(seconds as i64));
+        let verdict = self.setup.verify(&message, Timestamp::from_unix(seconds as i64));
         Ok(Verdict {
             verified_bytes: verdict.verified_bytes().map(<[u8]>::to_vec),
             report: verifier_report::Report::of(&verdict),
@@ -172,6 +183,18 @@ impl Verdict {
 #[must_use]
 pub fn version() -> String {
     env!("CARGO_PKG_VERSION").to_owned()
+}
+
+/// A copy of the bytes. Text in particular is refused: JavaScript would make it bytes of nothing but zeros.
+fn bytes(value: &JsValue) -> Result<Vec<u8>, JsError> {
+    // Unlike `instanceof`, the tag knows the arrays of other windows and workers as well.
+    let tag = Reflect::get(value, &Symbol::to_string_tag())
+        .ok()
+        .and_then(|tag| tag.as_string());
+    if tag.as_deref() != Some("Uint8Array") {
+        return Err(JsError::new("give the bytes as a Uint8Array"));
+    }
+    Ok(Uint8Array::new(value).to_vec())
 }
 
 #[wasm_bindgen(typescript_custom_section)]
