@@ -1,4 +1,4 @@
-//! Detached CMS signatures, see RFC 5652 section 5, RFC 8551 section 2.5 and RFC 5035.
+//! CMS signatures, beside the content or around it, see RFC 5652 section 5, RFC 8551 section 2.5 and RFC 5035.
 //!
 //! SignedData is put together by hand on the structures of the `cms` crate, so that every attribute is chosen here
 //! and the same input, time and RSA key give the same bytes.
@@ -48,6 +48,24 @@ pub enum CmsError {
 /// # Errors
 /// See [`CmsError`].
 pub fn sign_detached(content: &[u8], signer: Signer<'_>, signing_time: Timestamp) -> Result<Vec<u8>, CmsError> {
+    sign(content, None, signer, signing_time)
+}
+
+/// Signs `content` and gives the DER of the ContentInfo with signature and content that goes into smime.p7m.
+///
+/// # Errors
+/// See [`CmsError`].
+pub fn sign_opaque(content: &[u8], signer: Signer<'_>, signing_time: Timestamp) -> Result<Vec<u8>, CmsError> {
+    let carried = Any::encode_from(&OctetString::new(content)?)?;
+    sign(content, Some(carried), signer, signing_time)
+}
+
+fn sign(
+    content: &[u8],
+    carried: Option<Any>,
+    signer: Signer<'_>,
+    signing_time: Timestamp,
+) -> Result<Vec<u8>, CmsError> {
     let certified_key = signer.certificate.tbs_certificate().subject_public_key_info();
     if certified_key != signer.key.public_key() {
         return Err(CmsError::ForeignCertificate);
@@ -78,7 +96,7 @@ pub fn sign_detached(content: &[u8], signer: Signer<'_>, signing_time: Timestamp
         digest_algorithms: SetOfVec::try_from(vec![digest.identifier()])?,
         encap_content_info: EncapsulatedContentInfo {
             econtent_type: rfc5911::ID_DATA,
-            econtent: None,
+            econtent: carried,
         },
         certificates: Some(certificates.try_into()?),
         crls: None,

@@ -15,7 +15,7 @@ use x509_cert::der::{Decode, Encode};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
-use crate::cms::{CmsError, Signer, sign_detached};
+use crate::cms::{CmsError, Signer, sign_detached, sign_opaque};
 use crate::error::Error;
 use crate::store::identities::{self as store, IdentityRow};
 
@@ -63,12 +63,20 @@ impl Identity {
 
     /// See [`sign_detached`]. Blocks for some milliseconds.
     pub fn sign(&self, content: &[u8], signing_time: Timestamp) -> Result<Vec<u8>, CmsError> {
-        let signer = Signer {
+        sign_detached(content, self.signer(), signing_time)
+    }
+
+    /// See [`sign_opaque`]. Blocks for some milliseconds.
+    pub fn sign_opaque(&self, content: &[u8], signing_time: Timestamp) -> Result<Vec<u8>, CmsError> {
+        sign_opaque(content, self.signer(), signing_time)
+    }
+
+    fn signer(&self) -> Signer<'_> {
+        Signer {
             key: &*self.key,
             certificate: &self.certificate,
             intermediates: &self.intermediates,
-        };
-        sign_detached(content, signer, signing_time)
+        }
     }
 
     /// Whether the certificate counts at `now` (RFC 5280 section 4.1.2.5: both ends included).

@@ -84,6 +84,55 @@ fn encode(field: &Field<'_>) -> Option<Vec<u8>> {
     unstructured.then(|| encode_words(field.name(), &value))
 }
 
+/// A Content-Type field with the parameter `hp="clear"` and no other word on the matter (RFC 9788 section 2.1.1).
+///
+/// `fitted` are the bytes of `field` made fit; a type that cannot be parsed stays as it is.
+pub(crate) fn with_header_protection(field: &Field<'_>, fitted: &[u8]) -> Vec<u8> {
+    let mut marked = without_header_protection(field)
+        .unwrap_or_else(|| fitted.to_vec())
+        .trim_ascii_end()
+        .to_vec();
+    while marked.ends_with(b";") {
+        marked.pop();
+    }
+    marked.extend_from_slice(b";\r\n hp=\"clear\"\r\n");
+    marked
+}
+
+/// The field without the parameters of RFC 9788; `None` if it has none.
+pub(crate) fn without_header_protection(field: &Field<'_>) -> Option<Vec<u8>> {
+    let mut parsed = Parameterized::parse(&field.value())?;
+    let count = parsed.parameters.len();
+    parsed.parameters.retain(|parameter| {
+        !matches!(
+            parameter.name.as_str(),
+            "hp" | "hp-legacy-display" | "protected-headers"
+        )
+    });
+    (parsed.parameters.len() < count).then(|| encode_parameters(field.name(), &parsed))?
+}
+
+/// An unstructured field with this text, in words of RFC 2047 where it is not plain ASCII, folded.
+pub(crate) fn unstructured(name: &str, text: &str) -> Vec<u8> {
+    let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && !text.contains("=?");
+    if !plain {
+        return encode_words(name, text.as_bytes());
+    }
+    let mut lines = format!("{name}:");
+    let mut column = lines.len();
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        if column + 1 + word.len() > FOLD_COLUMN && column > name.len() + 1 {
+            lines.push_str("\r\n");
+            column = 0;
+        }
+        lines.push(' ');
+        lines.push_str(word);
+        column += 1 + word.len();
+    }
+    lines.push_str("\r\n");
+    lines.into_bytes()
+}
+
 /// RFC 2047 section 2: words of at most 75 characters, one to a line, never splitting a character.
 fn encode_words(name: &str, value: &[u8]) -> Vec<u8> {
     let (charset, breaks): (&str, Vec<usize>) = match str::from_utf8(value) {

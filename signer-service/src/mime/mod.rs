@@ -11,6 +11,7 @@ pub mod header;
 pub mod quoted_printable;
 pub mod seven_bit;
 pub mod signed;
+pub mod strip;
 
 mod base64;
 

@@ -12,18 +12,21 @@ use super::{Budget, MimeError, base64, header, quoted_printable};
 /// Writes the entity whose header is `content_fields` and whose body is `body`, as it will be signed.
 ///
 /// A missing Content-Type gets the default of RFC 2045 section 5.2; preamble and epilogue of the outermost
-/// multipart are dropped, since some readers include them in what they verify and others do not.
+/// multipart are dropped, since some readers include them in what they verify and others do not. `protected` are
+/// fields that stand first, and the Content-Type says that they are there (RFC 9788 section 2.1.1).
 ///
 /// # Errors
 /// See [`MimeError`]: what cannot be understood is not rewritten.
 pub(crate) fn transform(
     entity: &Entity<'_>,
     eight_bit: EightBitHeaders,
+    protected: Option<&[u8]>,
     budget: &mut Budget,
 ) -> Result<Vec<u8>, MimeError> {
     let mut writer = Writer {
         out: Vec::with_capacity(entity.body.len() + 1024),
         eight_bit,
+        protected,
         budget,
     };
     writer.entity(entity, Default::TextPlain, Position::Root)?;
@@ -33,6 +36,8 @@ pub(crate) fn transform(
 struct Writer<'b> {
     out: Vec<u8>,
     eight_bit: EightBitHeaders,
+    /// What the next header begins with, which is that of the root: taken when it is written.
+    protected: Option<&'b [u8]>,
     budget: &'b mut Budget,
 }
 
@@ -239,6 +244,10 @@ impl Writer<'_> {
 
     /// Writes the fields, each in its place, and the empty line after them.
     fn header(&mut self, entity: &Entity<'_>, relabel: Relabel, content_type: Option<&str>) -> Result<(), MimeError> {
+        let protected = self.protected.take();
+        if let Some(protected) = protected {
+            self.content(protected)?;
+        }
         let mut labelled = false;
         for field in &entity.fields {
             match relabel {
@@ -248,12 +257,17 @@ impl Writer<'_> {
                 }
                 _ => {
                     let fitted = header::fit(field, self.eight_bit)?;
-                    self.content(&fitted)?;
+                    if protected.is_some() && field.is("Content-Type") {
+                        self.content(&header::with_header_protection(field, &fitted))?;
+                    } else {
+                        self.content(&fitted)?;
+                    }
                 }
             }
         }
         if let Some(content_type) = content_type {
-            self.field("Content-Type", content_type);
+            let mark = if protected.is_some() { "; hp=\"clear\"" } else { "" };
+            self.field("Content-Type", &format!("{content_type}{mark}"));
         }
         if let (Relabel::As(encoding), false) = (relabel, labelled) {
             self.field("Content-Transfer-Encoding", encoding);

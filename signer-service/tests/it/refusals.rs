@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use signer_service::mime::entity::Entity;
-use signer_service::mime::signed::{Smtputf8, prepare};
+use signer_service::mime::signed::{HeaderProtection, Smtputf8, prepare};
 use signer_service::mime::{Limits, MimeError};
 use verifier::header::HeaderBlock;
 
@@ -18,7 +18,7 @@ fn check(rest: impl AsRef<[u8]>, expected: MimeError) {
         parts: 10,
         octets: 100_000,
     };
-    assert_eq!(prepare(&message, Smtputf8::NotRequested, limits).unwrap_err(), expected);
+    assert_eq!(prepare(&message, Smtputf8::NotRequested, HeaderProtection::Off, limits).unwrap_err(), expected);
 }
 
 fn boundary(text: &str) -> String {
@@ -201,7 +201,7 @@ fn budgets() {
         octets: 100_000,
     };
     let signs =
-        |message: String| prepare(format!("{FROM}{message}").as_bytes(), Smtputf8::NotRequested, limits).is_ok();
+        |message: String| prepare(format!("{FROM}{message}").as_bytes(), Smtputf8::NotRequested, HeaderProtection::Off, limits).is_ok();
     assert!(signs(nested(5)));
     check(nested(6), MimeError::TooDeep { limit: 5 });
     let messages = "Content-Type: message/rfc822\r\n\r\n";
@@ -223,6 +223,7 @@ fn budgets() {
     let error = prepare(
         format!("{FROM}{}\r\nx", messages.repeat(100_000)).as_bytes(),
         Smtputf8::NotRequested,
+        HeaderProtection::Off,
         Limits::for_messages_up_to(8 << 20),
     )
     .unwrap_err();
@@ -322,7 +323,7 @@ proptest! {
                 openssl_verifies(&signed, &alice.authority);
                 // What is signed is signed again without a change: nothing is left to encode.
                 let (entity, _) = signed_parts(&signed);
-                let again = prepare(&entity, Smtputf8::NotRequested, Limits::for_messages_up_to(1 << 20)).unwrap();
+                let again = prepare(&entity, Smtputf8::NotRequested, HeaderProtection::Off, Limits::for_messages_up_to(1 << 20)).unwrap();
                 assert_eq!(String::from_utf8_lossy(again.entity()), String::from_utf8_lossy(&entity));
             }
         });

@@ -20,7 +20,7 @@ use policies::time::Timestamp;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use signer_service::cms::{Signer, sign_detached};
-use signer_service::mime::signed::{Smtputf8, prepare};
+use signer_service::mime::signed::{HeaderProtection, Smtputf8, prepare};
 use signer_service::mime::{Limits, MimeError};
 use spki::{SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef};
 use x509_cert::Certificate;
@@ -146,7 +146,7 @@ impl Alice {
     }
 
     pub(crate) fn sign_with(&self, message: &[u8], smtputf8: Smtputf8) -> Result<Vec<u8>, MimeError> {
-        let prepared = prepare(message, smtputf8, Limits::for_messages_up_to(8 * 1024 * 1024))?;
+        let prepared = prepare(message, smtputf8, HeaderProtection::Off, Limits::for_messages_up_to(8 * 1024 * 1024))?;
         let intermediates = [self.authority.issuing.clone(), self.authority.root.clone()];
         let signer = Signer {
             key: &*self.key,
