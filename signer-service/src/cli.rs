@@ -1,5 +1,7 @@
 //! `sealwright gateway …`
 
+mod message;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,6 +31,12 @@ pub enum Command {
     /// The mailboxes that the gateway signs for, with their certificates.
     #[command(subcommand, after_help = IDENTITIES_EXAMPLES)]
     Identities(Identities),
+    /// Sign the message on standard input to standard output, as the relay would.
+    #[command(after_help = SIGN_EXAMPLES)]
+    Sign(message::Sign),
+    /// Say what would be done with a message, recipient by recipient, and why; nothing is sent or ordered.
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(message::Explain),
 }
 
 #[derive(Debug, Args)]
@@ -107,6 +115,8 @@ pub fn run(command: Command, clock: Arc<dyn Clock>) -> ExitCode {
         match command {
             Command::Init(options) => initialize(&options),
             Command::Serve(data) => serve(&data, clock).await,
+            Command::Sign(options) => message::sign(&options, clock).await,
+            Command::Explain(options) => message::explain(&options, clock).await,
             Command::Identities(Identities::List(data)) => list(&data, clock).await,
             Command::Identities(Identities::Enrol { data, mailbox }) => enrol(&data, &mailbox, clock).await,
         }
@@ -348,6 +358,16 @@ Examples:
   sealwright gateway identities list --data gateway --json
   sealwright gateway identities enrol --data gateway alice@example.com";
 
+const SIGN_EXAMPLES: &str = "\
+Examples:
+  sealwright gateway sign --data gateway < letter.eml > signed.eml
+  sealwright gateway sign --data gateway --client 192.0.2.9 --to bob@example.net < letter.eml";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  sealwright gateway explain --data gateway letter.eml
+  sealwright gateway explain --data gateway --json --to bob@example.net --to eve@example.org letter.eml";
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -427,7 +447,8 @@ mod tests {
                 "t",
             ],
             vec!["gateway", "identities"],
-            vec!["gateway", "sign"],
+            vec!["gateway", "sign", "--client", "somewhere"],
+            vec!["gateway", "explain"],
         ] {
             assert!(Cli::try_parse_from(&arguments).is_err(), "{arguments:?}");
         }

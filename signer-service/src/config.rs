@@ -7,6 +7,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use keys::KeyAlgorithm;
 use policies::signing::MaySign;
@@ -14,6 +15,8 @@ use policies::tier::Generation;
 use serde::Deserialize;
 
 use crate::error::Error;
+use crate::policy::{Policy, PolicyFile};
+use crate::wishes::TrustFields;
 
 /// What the operator decided, checked.
 #[derive(Clone, Debug)]
@@ -30,10 +33,12 @@ pub struct Config {
     pub certificate_authority: CertificateAuthority,
     pub accounts: Vec<Account>,
     pub senders: Vec<Sender>,
+    /// What is done with whose mail.
+    pub policy: Policy,
     /// In octets, announced as SIZE (RFC 1870).
     pub max_message_size: usize,
     pub keys: Keys,
-    /// Certificate and key for STARTTLS towards the senders; without them none is offered.
+    /// Certificate and key for STARTTLS towards the senders; a self-made one in the data folder when absent.
     pub tls: Option<TlsFiles>,
 }
 
@@ -43,6 +48,12 @@ pub struct NextHop {
     pub host: String,
     pub port: u16,
     pub tls: NextHopTls,
+    /// At a time, busy or idle.
+    pub max_connections: usize,
+    /// How long a connection is kept for the next message; zero closes it at once.
+    pub idle: Duration,
+    /// Whether it understands the parameters of delivery status notifications (RFC 3461), so that they are offered.
+    pub dsn: bool,
     /// PEM of further roots, beside those of the Web PKI.
     pub trust_file: Option<PathBuf>,
 }
@@ -83,6 +94,8 @@ pub struct Account {
 pub struct Sender {
     pub networks: Vec<Network>,
     pub may_sign_for: Vec<MaySign>,
+    /// Whether its `X-Sealwright-` fields are obeyed.
+    pub fields: TrustFields,
 }
 
 /// How the keys of identities are made.
@@ -142,6 +155,12 @@ impl Config {
             ));
         }
         let (host, port) = host_and_port(&file.next_hop.address)?;
+        if !(1..=10_000).contains(&file.next_hop.max_connections) {
+            return Err("next_hop.max_connections must be 1 to 10000".to_owned());
+        }
+        if file.next_hop.idle_seconds > 3600 {
+            return Err("next_hop.idle_seconds must be 0 to 3600".to_owned());
+        }
         if !file.ca.url.starts_with("https://") {
             return Err(format!("ca.url {:?} does not begin with https://", file.ca.url));
         }
@@ -178,7 +197,15 @@ impl Config {
             if networks.is_empty() {
                 return Err("[[sender]]: name at least one network".to_owned());
             }
-            senders.push(Sender { networks, may_sign_for });
+            senders.push(Sender {
+                networks,
+                may_sign_for,
+                fields: if sender.trust_fields {
+                    TrustFields::Obey
+                } else {
+                    TrustFields::Ignore
+                },
+            });
         }
         let algorithm = file.keys.algorithm.parse().map_err(|_| {
             let known: Vec<String> = KeyAlgorithm::ALL.iter().map(ToString::to_string).collect();
@@ -202,6 +229,9 @@ impl Config {
                 host,
                 port,
                 tls: file.next_hop.tls,
+                max_connections: file.next_hop.max_connections,
+                idle: Duration::from_secs(file.next_hop.idle_seconds),
+                dsn: file.next_hop.dsn,
                 trust_file: file.next_hop.trust_file.map(|path| folder.join(path)),
             },
             certificate_authority: CertificateAuthority {
@@ -211,6 +241,7 @@ impl Config {
             },
             accounts,
             senders,
+            policy: file.policy.check()?,
             max_message_size: file.max_message_size,
             keys: Keys {
                 algorithm,
@@ -240,6 +271,20 @@ impl Config {
                 .flat_map(|sender| sender.may_sign_for.iter().cloned())
                 .collect(),
         )
+    }
+}
+
+impl Config {
+    /// Whether the `X-Sealwright-` fields of messages from `peer` are obeyed.
+    pub fn fields_from(&self, peer: IpAddr) -> TrustFields {
+        let trusted = self.senders.iter().any(|sender| {
+            sender.fields == TrustFields::Obey && sender.networks.iter().any(|network| network.contains(peer))
+        });
+        if trusted {
+            TrustFields::Obey
+        } else {
+            TrustFields::Ignore
+        }
     }
 }
 
@@ -359,6 +404,8 @@ struct ConfigFile {
     #[serde(default)]
     sender: Vec<SenderFile>,
     #[serde(default)]
+    policy: PolicyFile,
+    #[serde(default)]
     keys: KeysFile,
     tls: Option<TlsFile>,
 }
@@ -369,6 +416,12 @@ struct NextHopFile {
     address: String,
     #[serde(default = "default_next_hop_tls")]
     tls: NextHopTls,
+    #[serde(default = "default_max_connections")]
+    max_connections: usize,
+    #[serde(default = "default_idle_seconds")]
+    idle_seconds: u64,
+    #[serde(default)]
+    dsn: bool,
     trust_file: Option<PathBuf>,
 }
 
@@ -396,6 +449,8 @@ struct AccountFile {
 struct SenderFile {
     networks: Vec<String>,
     may_sign_for: Vec<String>,
+    #[serde(default)]
+    trust_fields: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -434,6 +489,15 @@ fn default_listen() -> SocketAddr {
 const fn default_max_message_size() -> usize {
     // 25 MiB, what the large providers accept, and base64 around it.
     35 * 1024 * 1024
+}
+
+const fn default_max_connections() -> usize {
+    100
+}
+
+const fn default_idle_seconds() -> u64 {
+    // Postfix closes an idle connection after 300 seconds, others after 60.
+    30
 }
 
 const fn default_next_hop_tls() -> NextHopTls {

@@ -59,6 +59,16 @@ pub enum EnrolError {
     Internal(#[source] Arc<Error>),
 }
 
+impl EnrolError {
+    /// Whether asking again would not help until somebody has done something.
+    pub const fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::NoAccount { .. } | Self::NotValidated { .. } | Self::Refused { .. }
+        )
+    }
+}
+
 impl From<Error> for EnrolError {
     fn from(error: Error) -> Self {
         Self::Internal(Arc::new(error))

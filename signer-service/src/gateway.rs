@@ -13,11 +13,14 @@ use policies::signing::MaySign;
 use policies::time::{Clock, Timestamp};
 use rand_core::{CryptoRng, UnwrapErr};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use smtp::client::{Target, TlsPolicy};
 
 use crate::config::{Config, NextHopTls};
+use crate::delivered::Delivered;
 use crate::enrol::{Enroller, EnrollerParts, remove_orphaned_keys};
 use crate::error::Error;
 use crate::identity::{Identities, blocking};
+use crate::next_hop::NextHopPool;
 use crate::store::identities::{self as store, State};
 
 /// The running gateway.
@@ -27,8 +30,9 @@ pub struct Gateway {
     pub(crate) rng: Arc<Mutex<Box<dyn CryptoRng + Send>>>,
     pub(crate) identities: Arc<Identities>,
     pub(crate) enroller: Enroller,
-    pub(crate) next_hop_tls: Arc<ClientConfig>,
-    pub(crate) server_tls: Option<Arc<ServerConfig>>,
+    pub(crate) next_hops: NextHopPool,
+    pub(crate) delivered: Delivered,
+    pub(crate) server_tls: Arc<ServerConfig>,
     keys: Arc<dyn KeyStore>,
     db: Pool,
 }
@@ -92,22 +96,30 @@ impl Gateway {
             generation: config.certificate_authority.generation,
             accounts: accounts(&config)?,
         });
-        let next_hop_tls = next_hop_tls(&config)?;
-        let server_tls = match &config.tls {
-            Some(files) => Some(
-                TlsIdentity::from_pem_files(&files.certificate, &files.key)
-                    .map_err(Error::Tls)?
-                    .server_config(),
-            ),
-            None => None,
-        };
+        let next_hops = NextHopPool::new(
+            Target {
+                host: config.next_hop.host.clone(),
+                port: config.next_hop.port,
+                tls: match config.next_hop.tls {
+                    NextHopTls::Never => TlsPolicy::Never,
+                    NextHopTls::Opportunistic => TlsPolicy::Opportunistic,
+                    NextHopTls::Required => TlsPolicy::Required,
+                },
+            },
+            config.hostname.clone(),
+            next_hop_tls(&config)?,
+            config.next_hop.max_connections,
+            config.next_hop.idle,
+        );
+        let server_tls = tls_identity(&config, parts.clock.now())?.server_config();
         Ok(Arc::new(Self {
             config,
             clock: parts.clock,
             rng,
             identities,
             enroller,
-            next_hop_tls,
+            next_hops,
+            delivered: Delivered::default(),
             server_tls,
             keys,
             db,
@@ -201,6 +213,23 @@ fn accounts(config: &Config) -> Result<Vec<(Vec<MaySign>, Client)>, Error> {
         accounts.push((account.covers.clone(), client));
     }
     Ok(accounts)
+}
+
+/// The configured identity for STARTTLS, or one made by ourselves and kept in the data folder: senders in the own network
+/// then have encryption without anybody setting anything up.
+fn tls_identity(config: &Config, now: Timestamp) -> Result<TlsIdentity, Error> {
+    if let Some(files) = &config.tls {
+        return TlsIdentity::from_pem_files(&files.certificate, &files.key).map_err(Error::Tls);
+    }
+    let path = &config.keys.sealing_key;
+    let sealing_key = SealingKey::open_file(path).map_err(|source| Error::Key {
+        key: path.display().to_string(),
+        source,
+    })?;
+    let mut names = vec![config.hostname.clone()];
+    let local = ["localhost", "127.0.0.1", "::1"].into_iter();
+    names.extend(local.filter(|name| *name != config.hostname).map(str::to_owned));
+    TlsIdentity::self_made_in(&config.folder, &sealing_key, &names, now.unix()).map_err(Error::Tls)
 }
 
 fn next_hop_tls(config: &Config) -> Result<Arc<ClientConfig>, Error> {

@@ -3,16 +3,22 @@
 pub mod cli;
 pub mod cms;
 pub mod config;
+mod delivered;
+mod engine;
 pub mod enrol;
 pub mod error;
 pub mod gateway;
 pub mod identity;
 pub mod init;
 pub mod mime;
+mod next_hop;
+pub mod plan;
+pub mod policy;
 pub mod relay;
 pub mod server;
 mod store;
 pub mod treatment;
+pub mod wishes;
 
 pub use config::Config;
 pub use error::Error;

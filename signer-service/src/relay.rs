@@ -7,22 +7,22 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
-use policies::signing::{MaySign, SigningIdentity};
+use policies::signing::MaySign;
 use policies::time::Timestamp;
 use smtp::Reply;
-use smtp::client::{ClientError, Connection, Target, Timeouts, TlsPolicy};
-use smtp::envelope::{Body, MailFrom, RcptTo};
+use smtp::client::{ClientError, Connection};
+use smtp::envelope::{Body, MailFrom, Parameter, RcptTo};
 use smtp::server::{Peer, Service, Session};
 use verifier::header::HeaderBlock;
 
-use crate::cms::CmsError;
-use crate::config::NextHopTls;
-use crate::enrol::EnrolError;
+use crate::delivered;
+use crate::engine::{Outgoing, copies, refusal_reply, reply};
 use crate::gateway::Gateway;
-use crate::identity::Identity;
-use crate::mime::Limits;
-use crate::mime::signed::{Smtputf8, prepare, without_bcc};
-use crate::treatment::{Refusal, ReversePath, Treatment, WithoutIdentity, decide};
+use crate::mime::signed::Smtputf8;
+use crate::next_hop::{NextHop, NoConnection};
+use crate::plan::Envelope;
+use crate::treatment::{Refusal, ReversePath};
+use crate::wishes::TrustFields;
 
 /// Takes in mail from those networks that the configuration names.
 #[derive(Debug, Clone)]
@@ -51,6 +51,7 @@ impl Service for Relay {
         Ok(RelaySession {
             gateway: self.0.clone(),
             may_sign_for,
+            fields: self.0.config.fields_from(peer.ip()),
             peer: None,
             address: peer,
             next_hop: None,
@@ -65,9 +66,11 @@ pub struct RelaySession {
     gateway: Arc<Gateway>,
     /// From the network that the sender is in, and from nothing else.
     may_sign_for: Vec<MaySign>,
+    fields: TrustFields,
     peer: Option<Peer>,
     address: SocketAddr,
-    next_hop: Option<Connection>,
+    /// Lent by the pool for one transaction.
+    next_hop: Option<NextHop>,
     transaction: Option<Transaction>,
 }
 
@@ -75,7 +78,8 @@ pub struct RelaySession {
 struct Transaction {
     reverse_path: ReversePath,
     smtputf8: Smtputf8,
-    recipients: Vec<String>,
+    from: MailFrom,
+    recipients: Vec<RcptTo>,
 }
 
 impl Session for RelaySession {
@@ -95,18 +99,14 @@ impl Session for RelaySession {
             } else {
                 Smtputf8::NotRequested
             },
+            from,
             recipients: Vec::new(),
         };
-        let reply = match self.forward_mail(&from).await {
-            Ok(reply) => reply,
-            Err(error) => {
-                // An error before anything was said leaves the connection in order, but it is simpler to take a new one.
-                self.next_hop = None;
-                next_hop_failure(&error)
-            }
-        };
+        let reply = self.forward_mail(&transaction.from).await;
         if reply.is_positive() {
             self.transaction = Some(transaction);
+        } else {
+            self.give_back();
         }
         self.not_closing(reply)
     }
@@ -115,15 +115,18 @@ impl Session for RelaySession {
         let (Some(next_hop), Some(transaction)) = (&mut self.next_hop, &mut self.transaction) else {
             return lost_connection();
         };
-        match next_hop.rcpt(&to).await {
+        if let Some(refusal) = unknown_parameters(&to.parameters, &next_hop.connection) {
+            return refusal;
+        }
+        match next_hop.connection.rcpt(&to).await {
             Ok(reply) => {
                 if reply.is_positive() {
-                    transaction.recipients.push(to.address);
+                    transaction.recipients.push(to);
                 }
                 self.not_closing(reply)
             }
             Err(error) => {
-                let usable = next_hop.is_usable();
+                let usable = next_hop.connection.is_usable();
                 if !usable {
                     self.next_hop = None;
                 }
@@ -136,30 +139,31 @@ impl Session for RelaySession {
         let (Some(transaction), true) = (self.transaction.take(), self.next_hop.is_some()) else {
             return lost_connection();
         };
-        let outgoing = match self.treat(message, &transaction).await {
-            Ok(outgoing) => outgoing,
+        let treated = self.treat(&message, &transaction).await;
+        let reply = match treated {
+            Ok(copies) => match <[Outgoing; 1]>::try_from(copies) {
+                Ok([only]) => self.hand_on(&only, &transaction).await,
+                Err(several) => self.hand_on_each(several, &message, &transaction).await,
+            },
             Err(reply) => {
                 self.reset_next_hop().await;
+                self.give_back();
                 return reply;
             }
-        };
-        let Some(next_hop) = &mut self.next_hop else {
-            return lost_connection();
-        };
-        let reply = match next_hop.data(&outgoing).await {
-            Ok(reply) => reply,
-            Err(error) => next_hop_failure(&error),
         };
         if !reply.is_positive() {
             // Where DATA itself was refused the transaction is still open over there.
             self.reset_next_hop().await;
         }
-        self.not_closing(reply)
+        let reply = self.not_closing(reply);
+        self.give_back();
+        reply
     }
 
     async fn reset(&mut self) {
         self.transaction = None;
         self.reset_next_hop().await;
+        self.give_back();
     }
 
     fn tls_started(&mut self) {
@@ -170,44 +174,138 @@ impl Session for RelaySession {
 }
 
 impl RelaySession {
-    /// Opens a transaction at the next hop, over the connection of the last one if it still works.
-    async fn forward_mail(&mut self, from: &MailFrom) -> Result<Reply, ClientError> {
-        if let Some(next_hop) = self.next_hop.as_mut().filter(|next_hop| next_hop.is_usable()) {
-            match next_hop.mail(&for_next_hop(from, next_hop)).await {
+    /// Opens a transaction at the next hop, over a connection that was used before if one still works.
+    async fn forward_mail(&mut self, from: &MailFrom) -> Reply {
+        self.next_hop = None;
+        while let Some(mut next_hop) = self.gateway.next_hops.used() {
+            if let Some(refusal) = unknown_parameters(&from.parameters, &next_hop.connection) {
+                self.next_hop = Some(next_hop);
+                return refusal;
+            }
+            let from = for_next_hop(from, &next_hop.connection);
+            match next_hop.connection.mail(&from).await {
                 // It has grown tired of waiting: that says nothing about a new connection.
                 Ok(reply) if reply.code() == 421 => {}
                 Err(error) if error.is_temporary() => {}
-                other => return other,
+                Ok(reply) => {
+                    self.next_hop = Some(next_hop);
+                    return reply;
+                }
+                Err(error) => return next_hop_failure(&error),
             }
         }
-        let settings = &self.gateway.config.next_hop;
-        let target = Target {
-            host: settings.host.clone(),
-            port: settings.port,
-            tls: match settings.tls {
-                NextHopTls::Never => TlsPolicy::Never,
-                NextHopTls::Opportunistic => TlsPolicy::Opportunistic,
-                NextHopTls::Required => TlsPolicy::Required,
-            },
+        let mut next_hop = match self.gateway.next_hops.connect().await {
+            Ok(next_hop) => next_hop,
+            Err(NoConnection::Client(error)) => return next_hop_failure(&error),
+            Err(busy @ NoConnection::Busy) => {
+                tracing::warn!(error = %busy, "a message has to wait");
+                return Reply::try_later([4, 3, 2], "Too many messages are under way; try again later");
+            }
         };
-        self.next_hop = None;
-        let mut next_hop = Connection::connect(
-            &target,
-            &self.gateway.config.hostname,
-            &self.gateway.next_hop_tls,
-            Timeouts::default(),
-        )
-        .await?;
-        let reply = next_hop.mail(&for_next_hop(from, &next_hop)).await;
-        self.next_hop = Some(next_hop);
-        reply
+        if let Some(refusal) = unknown_parameters(&from.parameters, &next_hop.connection) {
+            self.next_hop = Some(next_hop);
+            return refusal;
+        }
+        let from = for_next_hop(from, &next_hop.connection);
+        match next_hop.connection.mail(&from).await {
+            Ok(reply) => {
+                self.next_hop = Some(next_hop);
+                reply
+            }
+            // An error before anything was said leaves the connection in order, but it is simpler to take a new one.
+            Err(error) => next_hop_failure(&error),
+        }
+    }
+
+    /// Sends the message in the transaction that is open.
+    async fn hand_on(&mut self, copy: &Outgoing, transaction: &Transaction) -> Reply {
+        let outgoing = [self.received(transaction, &copy.recipients).as_bytes(), &copy.message].concat();
+        let Some(next_hop) = &mut self.next_hop else {
+            return lost_connection();
+        };
+        match next_hop.connection.data(&outgoing).await {
+            Ok(reply) => reply,
+            Err(error) => next_hop_failure(&error),
+        }
+    }
+
+    /// Sends several copies in transactions of their own, since recipients get different bytes.
+    ///
+    /// The sender hears one answer for all. If a copy is refused for now after others were taken, the sender will come
+    /// back with the whole message, and those who have it are left out then. If one is refused for good, the answer
+    /// says who has got the message nevertheless.
+    async fn hand_on_each(&mut self, copies: Vec<Outgoing>, message: &[u8], transaction: &Transaction) -> Reply {
+        self.reset_next_hop().await;
+        let now = self.gateway.clock.now();
+        let key = |recipient: &str| delivered::key(message, &transaction.from.address, recipient);
+        let mut done: Vec<String> = Vec::new();
+        let mut last = Reply::ok([2, 0, 0], "All recipients have the message already");
+        for copy in copies {
+            let known = |recipient: &String| self.gateway.delivered.knows(&key(recipient), now);
+            let waiting: Vec<RcptTo> = transaction
+                .recipients
+                .iter()
+                .filter(|to| copy.recipients.contains(&to.address) && !known(&to.address))
+                .cloned()
+                .collect();
+            if waiting.is_empty() {
+                continue;
+            }
+            self.give_back();
+            let mut reply = self.forward_mail(&transaction.from).await;
+            for to in &waiting {
+                let Some(next_hop) = self.next_hop.as_mut().filter(|_| reply.is_positive()) else {
+                    break;
+                };
+                reply = match next_hop.connection.rcpt(to).await {
+                    Ok(reply) => reply,
+                    Err(error) => next_hop_failure(&error),
+                };
+            }
+            if reply.is_positive() {
+                reply = self.hand_on(&copy, transaction).await;
+            }
+            if !reply.is_positive() {
+                tracing::warn!(
+                    code = reply.code(),
+                    taken = done.len(),
+                    "one of several copies was refused"
+                );
+                if reply.is_transient() {
+                    for recipient in &done {
+                        self.gateway.delivered.remember(key(recipient), now);
+                    }
+                    return reply;
+                }
+                return if done.is_empty() {
+                    reply
+                } else {
+                    let text = format!(
+                        "{} (but the message was delivered to {})",
+                        reply.text(),
+                        done.join(", ")
+                    );
+                    Reply::new(reply.code(), reply.enhanced(), text)
+                };
+            }
+            done.extend(waiting.into_iter().map(|to| to.address));
+            last = reply;
+        }
+        last
     }
 
     async fn reset_next_hop(&mut self) {
         if let Some(next_hop) = &mut self.next_hop
-            && !(next_hop.is_usable() && next_hop.reset().await.is_ok())
+            && !(next_hop.connection.is_usable() && next_hop.connection.reset().await.is_ok())
         {
             self.next_hop = None;
+        }
+    }
+
+    /// The connection, on which no transaction is open any more, goes back to the pool.
+    fn give_back(&mut self) {
+        if let Some(next_hop) = self.next_hop.take() {
+            self.gateway.next_hops.give_back(next_hop);
         }
     }
 
@@ -223,77 +321,20 @@ impl RelaySession {
         )
     }
 
-    /// The message as it goes out, or why it does not.
-    async fn treat(&mut self, message: Vec<u8>, transaction: &Transaction) -> Result<Vec<u8>, Reply> {
-        self.check_loop(&message)?;
-        let treatment = decide(&message, transaction.reverse_path, &self.may_sign_for);
-        let mut outgoing = self.received(transaction).into_bytes();
-        let identity = match treatment {
-            Treatment::Refuse(refusal) => return Err(refusal_reply(&refusal)),
-            Treatment::PassUntouched(reason) => {
-                tracing::info!(?reason, octets = message.len(), "a message is passed on as it is");
-                None
-            }
-            Treatment::Sign { from, without_identity } => self.identity(&from, without_identity).await?,
+    /// The copies as they go out, or why there are none.
+    async fn treat(&mut self, message: &[u8], transaction: &Transaction) -> Result<Vec<Outgoing>, Reply> {
+        self.check_loop(message)?;
+        let recipients: Vec<String> = transaction.recipients.iter().map(|to| to.address.clone()).collect();
+        let envelope = Envelope {
+            reverse_path: transaction.reverse_path,
+            recipients: &recipients,
+            may_sign_for: &self.may_sign_for,
+            fields: self.fields,
+            now: self.gateway.clock.now(),
         };
-        match identity {
-            None => outgoing.extend(without_bcc(&message).map_err(|problem| refusal_reply(&Refusal::Mime(problem)))?),
-            Some(identity) => {
-                let tier = identity.tier();
-                outgoing.extend(self.sign(message, transaction.smtputf8, identity).await?);
-                tracing::info!(%tier, octets = outgoing.len(), "a message was signed");
-            }
-        }
-        Ok(outgoing)
-    }
-
-    /// Whom to sign as, checked against the certificate; `None` to pass the message on unsigned.
-    async fn identity(
-        &mut self,
-        from: &SigningIdentity,
-        without_identity: WithoutIdentity,
-    ) -> Result<Option<Arc<Identity>>, Reply> {
-        let found = match without_identity {
-            WithoutIdentity::Enrol => self.gateway.enroller.identity(from.mailbox()).await.map(Some),
-            WithoutIdentity::PassUntouched => {
-                let now = self.gateway.clock.now();
-                self.gateway
-                    .identities
-                    .best(from.mailbox(), now)
-                    .await
-                    .map_err(EnrolError::from)
-            }
-        };
-        let identity = found.map_err(|error| enrolment_reply(&error))?;
-        if let Some(identity) = &identity
-            && let Err(refusal) = from.check_certificate(identity.certified())
-        {
-            tracing::error!(serial = identity.serial(), %refusal, "a stored identity names somebody else");
-            return Err(Reply::try_later(
-                [4, 3, 0],
-                "The certificate of the sender is not usable; try again later",
-            ));
-        }
-        Ok(identity)
-    }
-
-    async fn sign(&mut self, message: Vec<u8>, smtputf8: Smtputf8, identity: Arc<Identity>) -> Result<Vec<u8>, Reply> {
-        let gateway = self.gateway.clone();
-        let work = move || {
-            let limits = Limits::for_messages_up_to(gateway.config.max_message_size);
-            let prepared =
-                prepare(&message, smtputf8, limits).map_err(|problem| refusal_reply(&Refusal::Mime(problem)))?;
-            let signature = identity
-                .sign(prepared.entity(), gateway.clock.now())
-                .map_err(|error| signing_reply(&error))?;
-            Ok(gateway.with_rng(|rng| prepared.into_signed(identity.digest(), &signature, rng)))
-        };
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
-            Err(Reply::try_later(
-                [4, 3, 0],
-                "The message could not be signed; try again later",
-            ))
-        })
+        copies(&self.gateway, message, &envelope, transaction.smtputf8)
+            .await
+            .map_err(|error| reply(&error))
     }
 
     /// RFC 5321 section 6.3: a message that has come by too often goes in circles.
@@ -317,7 +358,7 @@ impl RelaySession {
     }
 
     /// RFC 5321 section 4.4, folded with a single space.
-    fn received(&self, transaction: &Transaction) -> String {
+    fn received(&self, transaction: &Transaction, recipients: &[String]) -> String {
         let address = match self.address.ip().to_canonical() {
             IpAddr::V4(address) => format!("[{address}]"),
             IpAddr::V6(address) => format!("[IPv6:{address}]"),
@@ -329,7 +370,7 @@ impl RelaySession {
         let mut random = [0; 8];
         self.gateway.with_rng(|rng| rng.fill_bytes(&mut random));
         // With several recipients the field would tell each of the others, hidden ones too.
-        let only = match transaction.recipients.as_slice() {
+        let only = match recipients {
             [only] if only.is_ascii() => format!("\r\n for <{only}>"),
             _ => String::new(),
         };
@@ -351,11 +392,20 @@ fn for_next_hop(from: &MailFrom, next_hop: &Connection) -> MailFrom {
         Body::EightBitMime if next_hop.capabilities().offers("8BITMIME") => Body::EightBitMime,
         _ => Body::SevenBit,
     };
-    MailFrom {
-        body,
-        parameters: Vec::new(),
-        ..from.clone()
-    }
+    MailFrom { body, ..from.clone() }
+}
+
+/// Parameters that the next hop has not announced, though the configuration says that it would: nothing is dropped
+/// silently.
+fn unknown_parameters(parameters: &[Parameter], next_hop: &Connection) -> Option<Reply> {
+    (!parameters.is_empty() && !next_hop.capabilities().offers("DSN")).then(|| {
+        tracing::error!("next_hop.dsn is set, and the next mail server does not offer DSN");
+        Reply::new(
+            555,
+            Some([5, 5, 4]),
+            "The next mail server does not understand RET, ENVID, NOTIFY and ORCPT; send the message without them",
+        )
+    })
 }
 
 fn lost_connection() -> Reply {
@@ -386,38 +436,6 @@ fn next_hop_failure(error: &ClientError) -> Reply {
         ClientError::NotCanonical { .. } => Reply::new(554, Some([5, 6, 0]), error.to_string()),
         _ => Reply::try_later([4, 4, 1], "The next mail server cannot be reached; try again later"),
     }
-}
-
-fn refusal_reply(refusal: &Refusal) -> Reply {
-    match refusal {
-        Refusal::NotAuthorized(_) => Reply::refused([5, 7, 1], refusal.to_string()),
-        Refusal::Header(_) | Refusal::From(_) | Refusal::Mime(_) => {
-            Reply::new(554, Some([5, 6, 0]), refusal.to_string())
-        }
-    }
-}
-
-fn enrolment_reply(error: &EnrolError) -> Reply {
-    match error {
-        EnrolError::NoAccount { .. } | EnrolError::NotValidated { .. } | EnrolError::Refused { .. } => {
-            tracing::info!("a message was refused because its sender has no identity");
-            return Reply::refused([5, 7, 1], error.to_string());
-        }
-        _ => {
-            tracing::warn!(%error, cause = std::error::Error::source(error).map(ToString::to_string), "a sender has no identity for now")
-        }
-    }
-    match error {
-        EnrolError::Pending { .. } => Reply::try_later([4, 7, 1], error.to_string()),
-        EnrolError::Unreachable { .. } => Reply::try_later([4, 4, 1], error.to_string()),
-        EnrolError::Misconfigured { .. } => Reply::try_later([4, 3, 5], error.to_string()),
-        _ => Reply::try_later([4, 3, 0], error.to_string()),
-    }
-}
-
-fn signing_reply(error: &CmsError) -> Reply {
-    tracing::error!(%error, cause = std::error::Error::source(error).map(ToString::to_string), "a message could not be signed");
-    Reply::try_later([4, 3, 0], "The signing key is not available; try again later")
 }
 
 /// RFC 5322 section 3.3, in UTC.

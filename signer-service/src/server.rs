@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use policies::time::Clock;
-use smtp::server::Settings;
+use smtp::server::{Extension, Settings};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -36,7 +36,12 @@ impl Server {
         let config = gateway.config();
         let settings = Settings {
             max_message_size: config.max_message_size,
-            tls: gateway.server_tls.clone(),
+            tls: Some(gateway.server_tls.clone()),
+            extensions: if config.next_hop.dsn {
+                vec![Extension::DSN]
+            } else {
+                Vec::new()
+            },
             ..Settings::new(&config.hostname)
         };
         let server =

@@ -1,5 +1,7 @@
 //! What is done with a message: sign it, pass it on as it is, or refuse it. Pure.
 
+use std::fmt;
+
 use data_encoding::BASE64;
 use policies::signing::{self, MaySign, SigningIdentity};
 use thiserror::Error;
@@ -8,6 +10,7 @@ use verifier::header::{FromProblem, HeaderBlock, HeaderProblem, sender};
 use crate::mime::MimeError;
 use crate::mime::content_type::Parameterized;
 use crate::mime::entity::{Entity, Multipart};
+use crate::wishes::WishProblem;
 
 /// What is done with a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub enum Treatment {
 pub enum WithoutIdentity {
     /// A person has written: enrol, or refuse the message.
     Enrol,
+    /// A person has written: enrol, or pass it on unsigned if there is no certificate to be had.
+    EnrolOrPass,
     /// A program has written: pass it on unsigned, since a refusal would reach nobody.
     PassUntouched,
 }
@@ -54,6 +59,40 @@ pub enum Refusal {
     NotAuthorized(signing::Refusal),
     #[error("the message cannot be signed: {0}")]
     Mime(#[from] MimeError),
+    #[error(
+        "the message shall be encrypted, because of {asked_by}, and this gateway cannot encrypt yet; it was not sent. Send it without that, or by another way"
+    )]
+    EncryptionWanted { asked_by: String },
+    #[error(
+        "the message shall go out without a signature, because of {asked_by}, and that is not allowed ({level}); send it without that"
+    )]
+    ClearNotAllowed { asked_by: String, level: String },
+    #[error("{0}")]
+    Wishes(WishProblem),
+    #[error(
+        "the message carries a signature that is not intact, so it is not signed anew; it was changed after its sender has signed it"
+    )]
+    BrokenSignature,
+}
+
+impl From<WishProblem> for Refusal {
+    fn from(problem: WishProblem) -> Self {
+        match problem {
+            WishProblem::Mime(problem) => Self::Mime(problem),
+            problem => Self::Wishes(problem),
+        }
+    }
+}
+
+impl fmt::Display for Untouched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AlreadySigned => "not signed, since it is signed already",
+            Self::AlreadyEncrypted => "not signed, since it is encrypted already",
+            Self::RightsManaged => "not signed, since its rights are managed by Microsoft RMS",
+            Self::Notification => "not signed, since it is a notification from somebody whom nobody signs for here",
+        })
+    }
 }
 
 /// Whether the reverse path of the envelope is empty, as it is in notifications (RFC 5321 section 4.5.5).
@@ -98,7 +137,7 @@ fn treat(message: &[u8], reverse_path: ReversePath, may_sign_for: &[MaySign]) ->
 }
 
 /// Auto-Submitted other than `no` (RFC 3834 section 5).
-fn is_automatic(header: &HeaderBlock<'_>) -> bool {
+pub(crate) fn is_automatic(header: &HeaderBlock<'_>) -> bool {
     header.named("Auto-Submitted").any(|field| {
         let value = field.unfolded();
         let keyword = value
