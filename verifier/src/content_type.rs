@@ -1,7 +1,6 @@
 //! Content-Type and Content-Transfer-Encoding, read strictly (RFC 2045 sections 5 and 6, RFC 2231).
 
-use base64ct::{Base64, Encoding};
-
+use crate::base64;
 use crate::finding::{Code, Problem};
 use crate::header::HeaderBlock;
 
@@ -106,14 +105,7 @@ pub(crate) fn decode_base64(header: &HeaderBlock<'_>, body: &[u8]) -> Result<Vec
     {
         return Err(Code::TransferEncoding.because("the signature is not encoded as base64"));
     }
-    let compact: Vec<u8> = body
-        .iter()
-        .copied()
-        .filter(|byte| !matches!(byte, b'\r' | b'\n'))
-        .collect();
-    let compact = str::from_utf8(&compact).ok();
-    compact
-        .and_then(|text| Base64::decode_vec(text).ok())
+    base64::decode(body)
         .filter(|decoded| !decoded.is_empty())
         .ok_or_else(|| Code::TransferEncoding.because("the base64 of the signature is damaged"))
 }

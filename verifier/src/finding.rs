@@ -173,6 +173,8 @@ codes! {
     MessageDigest = "message-digest-mismatch", Broken;
     SignatureInvalid = "signature-invalid", Broken;
 
+    TooManyLayers = "too-many-layers", Broken;
+
     // Which certificate.
     SeveralSigners = "several-signers", NotVerified;
     SignatureAlgorithm = "signature-algorithm", NotVerified;
@@ -233,11 +235,14 @@ codes! {
     ResentFields = "resent-fields", Warning;
     SigningTimeApart = "signing-time-apart", Warning;
     ProtectedFieldDiffers = "protected-field-differs", Warning;
+    HeaderProtectionUnclear = "header-protection-unclear", Warning;
+    InnerSignature = "inner-signature", Warning;
     SmimeTypeLies = "smime-type-lies", Warning;
     MicalgDiffers = "micalg-differs", Warning;
     PreambleText = "preamble-text", Notice;
     HeadersNotCovered = "headers-not-covered", Notice;
     NestedSecurity = "nested-security", Notice;
+    EncryptionUnauthenticated = "encryption-unauthenticated", Notice;
     UnixLineEnds = "unix-line-ends", Notice;
     EmbeddedCrls = "embedded-crls", Notice;
     CrlMalformed = "crl-malformed", Notice;

@@ -21,6 +21,8 @@ pub(crate) enum Envelope<'m> {
     },
     /// application/pkcs7-mime: the entity is inside the decoded CMS structure.
     Opaque { cms: Vec<u8> },
+    /// application/pkcs7-mime with EnvelopedData or, authenticated, AuthEnvelopedData.
+    Encrypted { cms: Vec<u8>, authenticated: bool },
 }
 
 /// Converts a copy that was stored with Unix line ends; `None` if the line ends are those of mail already.
@@ -164,7 +166,8 @@ fn opaque<'m>(
             if smime_type.as_deref() == Some("signed-data") {
                 notes.push(Code::SmimeTypeLies.because("smime-type says signed, and the message is encrypted"));
             }
-            Err(Code::Encrypted.because("the message is encrypted; whether it is signed shows only after decryption"))
+            let authenticated = signed_data::content_type(&cms) == Some(ID_AUTH_ENVELOPED_DATA);
+            Ok(Envelope::Encrypted { cms, authenticated })
         }
         Some(other) => Err(Code::CmsUnsupported.because(format!("the CMS content type is {other}, not SignedData"))),
         None => Err(Code::CmsMalformed.because("the content is not a CMS structure")),
@@ -173,12 +176,19 @@ fn opaque<'m>(
 
 /// The header block of the signed entity, which must be one that every reader splits alike.
 pub(crate) fn entity_header(entity: &[u8]) -> Result<(HeaderBlock<'_>, &[u8]), Problem> {
-    if has_bare_line_ends(entity) {
-        return Err(
-            Code::LineEndings.because("the signed content has carriage returns or line feeds outside line ends")
-        );
+    let line_endings =
+        || Code::LineEndings.because("the signed content has carriage returns or line feeds outside line ends");
+    let (header, body) = HeaderBlock::parse(entity).map_err(|problem| match problem {
+        HeaderProblem::BareLineEnd { .. } => line_endings(),
+        problem => header_problem(problem),
+    })?;
+    // NOTE: RFC 8551 section 3.1.1 asks for CRLF throughout. A wrapped message as a whole with Unix line ends is among the
+    // examples of RFC 9788, and there is one way to read it.
+    let is_wrapped =
+        || ContentType::of(&header).is_ok_and(|kind| kind.is_some_and(|kind| kind.media_type == "message/rfc822"));
+    if has_bare_line_ends(body) && !(is_wrapped() && !body.contains(&b'\r')) {
+        return Err(line_endings());
     }
-    let (header, body) = HeaderBlock::parse(entity).map_err(header_problem)?;
     single(&header, "Content-Transfer-Encoding")?;
     Ok((header, body))
 }

@@ -1,4 +1,4 @@
-//! CMS SignedData with one signer (RFC 5652 section 5, RFC 8551 section 2).
+//! CMS SignedData (RFC 5652 section 5, RFC 8551 section 2).
 //!
 //! What is signed is hashed as it arrived. Structure that other programs read differently is refused: no signed
 //! attributes, attributes twice or in the wrong place or not in DER order, bytes after the end.
@@ -23,7 +23,8 @@ pub(crate) struct SignedData<'a> {
     /// Raw certificates, in the order of the message.
     pub(crate) certificates: Vec<&'a [u8]>,
     pub(crate) has_crls: bool,
-    signer: SignerInfo<'a>,
+    /// One, or a few certificates' one each.
+    signers: Vec<SignerInfo<'a>>,
 }
 
 /// A signature that fits the content and the signer's certificate. Only [`SignedData::verify`] makes one.
@@ -151,53 +152,82 @@ impl<'a> SignedData<'a> {
             }
         };
         let has_crls = reader.optional(context_constructed(1)).map_err(malformed)?.is_some();
-        // 5. Exactly one signer.
+        // 5. The signers.
         let signers = reader
             .constructed(SET)
             .map_err(malformed)?
             .all(MAXIMUM_SIGNERS)
             .map_err(malformed)?;
         reader.finish().map_err(malformed)?;
-        let signer = match signers.as_slice() {
-            [] => return Err(Code::NoSigner.because("the CMS structure carries certificates and no signature")),
-            [signer] => SignerInfo::read(*signer)?,
-            several => {
-                return Err(Code::SeveralSigners
-                    .because(format!("{} signers signed, and only one can be shown", several.len())));
-            }
-        };
+        let signers: Vec<SignerInfo<'a>> = signers.into_iter().map(SignerInfo::read).collect::<Result<_, _>>()?;
+        if signers.is_empty() {
+            return Err(Code::NoSigner.because("the CMS structure carries certificates and no signature"));
+        }
+        if signers.len() > MAXIMUM_EXAMINED_SIGNERS {
+            return Err(Code::SeveralSigners.because(format!("{} signers signed, which is too many", signers.len())));
+        }
         // Only without signers may the set be empty; with one it has crashed other programs (CVE-2026-45447).
         if digests.is_empty() {
             return Err(Code::DigestAlgorithmsEmpty.because("SignedData lists no digest algorithm"));
         }
-        // RFC 5652 section 5.1: with X.509 certificates and data inside, the version is that of the SignerInfo.
-        if version != signer.version {
+        // RFC 5652 section 5.1: with X.509 certificates and data inside, the version is the highest of the SignerInfos.
+        if signers.iter().map(|signer| signer.version).max() != Some(version) {
             return Err(Code::CmsMalformed.because("the version of SignedData is not that of its signer"));
         }
-        if !digest_algorithms
-            .iter()
-            .any(|listed| listed.is_same_as(&signer.digest_algorithm))
-        {
+        let announced = |signer: &SignerInfo<'_>| {
+            let mut listed = digest_algorithms.iter();
+            listed.any(|listed| listed.is_same_as(&signer.digest_algorithm))
+        };
+        if !signers.iter().all(announced) {
             return Err(Code::DigestMismatch.because("the signer's digest algorithm is not among those announced"));
         }
         Ok(Self {
             content,
             certificates,
             has_crls,
-            signer,
+            signers,
         })
     }
 
-    /// Verifies the one signature over `content`.
+    /// Verifies all signatures over `content`; several only if all of them are intact and by different certificates.
     ///
-    /// The signer's certificate is looked for in the message and then in `others`.
+    /// The signers' certificates are looked for in the message and then in `others`.
     pub(crate) fn verify(
         &self,
         content: &[u8],
-        others: impl IntoIterator<Item = &'a [u8]>,
+        others: &'a [Vec<u8>],
+        crypto: &dyn Crypto,
+    ) -> Result<Vec<IntactSignature<'a>>, Problem> {
+        let mut intact: Vec<IntactSignature<'a>> = Vec::with_capacity(self.signers.len());
+        for signer in &self.signers {
+            let signature = self.verify_one(signer, content, others, crypto).map_err(|problem| {
+                if self.signers.len() == 1 {
+                    problem
+                } else {
+                    Code::SeveralSigners.because(format!(
+                        "{} signers signed, and of one of them is true: {problem}",
+                        self.signers.len()
+                    ))
+                }
+            })?;
+            if intact
+                .iter()
+                .any(|other| other.certificate.raw == signature.certificate.raw)
+            {
+                return Err(Code::SeveralSigners.because("the same signer signed several times"));
+            }
+            intact.push(signature);
+        }
+        Ok(intact)
+    }
+
+    fn verify_one(
+        &self,
+        signer: &SignerInfo<'a>,
+        content: &[u8],
+        others: &'a [Vec<u8>],
         crypto: &dyn Crypto,
     ) -> Result<IntactSignature<'a>, Problem> {
-        let signer = &self.signer;
         // 1. Algorithms: on the list, and agreeing with each other (RFC 8933, RFC 6211).
         let unacceptable = |problem| {
             Code::SignatureAlgorithm.because(format!("the signature uses unacceptable algorithms: {problem}"))
@@ -220,7 +250,7 @@ impl<'a> SignedData<'a> {
             return Err(Code::MessageDigest.because("the content was changed after it was signed"));
         }
         // 3. The signature, over the attributes as they arrived with the tag of a SET (RFC 5652 section 5.4).
-        let certificate = self.signer_certificate(others)?;
+        let certificate = self.signer_certificate(signer, others)?;
         if let Some(v2) = attributes.signing_certificate_v2 {
             check_signing_certificate(v2, &certificate, crypto)?;
         }
@@ -249,10 +279,15 @@ impl<'a> SignedData<'a> {
     }
 
     /// RFC 5652 section 5.3, sid: exactly the certificate that is named.
-    fn signer_certificate(&self, others: impl IntoIterator<Item = &'a [u8]>) -> Result<Certificate<'a>, Problem> {
+    fn signer_certificate(&self, signer: &SignerInfo<'a>, others: &'a [Vec<u8>]) -> Result<Certificate<'a>, Problem> {
         let mut found: Option<Certificate<'a>> = None;
         let mut unreadable: Option<Problem> = None;
-        for raw in self.certificates.iter().copied().chain(others) {
+        for raw in self
+            .certificates
+            .iter()
+            .copied()
+            .chain(others.iter().map(Vec::as_slice))
+        {
             let certificate = match Certificate::read(raw) {
                 Ok(certificate) => certificate,
                 Err(problem) => {
@@ -260,7 +295,7 @@ impl<'a> SignedData<'a> {
                     continue;
                 }
             };
-            let is_named = match &self.signer.identifier {
+            let is_named = match &signer.identifier {
                 SignerIdentifier::IssuerAndSerialNumber { issuer, serial_number } => {
                     certificate.issuer == *issuer && certificate.serial_number == *serial_number
                 }
@@ -556,6 +591,8 @@ const ALGORITHM_PROTECTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2
 const MAXIMUM_DIGESTS: usize = 8;
 /// Enough to count them for the report.
 const MAXIMUM_SIGNERS: usize = 16;
+/// Two while one algorithm replaces another (RFC 5652 section 5.1), in practice.
+const MAXIMUM_EXAMINED_SIGNERS: usize = 4;
 /// A path of three is usual; some senders add a second path and an encryption certificate.
 const MAXIMUM_CERTIFICATES: usize = 32;
 const MAXIMUM_ATTRIBUTES: usize = 32;

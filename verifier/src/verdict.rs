@@ -3,6 +3,7 @@
 use policies::tier::Tier;
 
 use crate::finding::{Effect, Finding, Problem};
+use crate::protection::{HeaderProtection, ProtectedField};
 use crate::revocation::RevocationStatus;
 use crate::tier::Granted;
 
@@ -101,6 +102,27 @@ impl AsRef<str> for Identity {
     }
 }
 
+/// Whether the message was encrypted. It says nothing about who wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Encryption {
+    /// No layer outside of the signature is encrypted.
+    Absent,
+    /// A layer is encrypted and was not opened.
+    Closed,
+    /// All encrypted layers outside of the signature were opened.
+    Opened,
+}
+
+impl AsRef<str> for Encryption {
+    fn as_ref(&self) -> &str {
+        match self {
+            Self::Absent => "absent",
+            Self::Closed => "closed",
+            Self::Opened => "opened",
+        }
+    }
+}
+
 /// Who signed, as far as the verdict vouches for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signer {
@@ -125,12 +147,37 @@ pub struct Verdict {
     pub(crate) path: PathFact,
     pub(crate) identity: Identity,
     pub(crate) revocation: RevocationStatus,
+    pub(crate) encryption: Encryption,
+    pub(crate) header_protection: HeaderProtection,
+    pub(crate) protected_fields: Vec<ProtectedField>,
+    pub(crate) inner: Option<Box<Self>>,
     pub(crate) findings: Vec<Finding>,
     pub(crate) certificate: Option<Vec<u8>>,
     pub(crate) verified_bytes: Option<Vec<u8>>,
 }
 
 impl Verdict {
+    /// Before anything is known.
+    pub(crate) fn unexamined(from: Option<String>) -> Self {
+        Self {
+            status: Status::NotSigned,
+            granted: None,
+            from,
+            signer: None,
+            integrity: Integrity::NotChecked,
+            path: PathFact::NotChecked,
+            identity: Identity::NotChecked,
+            revocation: RevocationStatus::NotChecked,
+            encryption: Encryption::Absent,
+            header_protection: HeaderProtection::NotChecked,
+            protected_fields: Vec::new(),
+            inner: None,
+            findings: Vec::new(),
+            certificate: None,
+            verified_bytes: None,
+        }
+    }
+
     /// The one word.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -199,6 +246,32 @@ impl Verdict {
     #[must_use]
     pub fn revocation(&self) -> RevocationStatus {
         self.revocation
+    }
+
+    /// Whether a layer around the signature was encrypted.
+    #[must_use]
+    pub fn encryption(&self) -> Encryption {
+        self.encryption
+    }
+
+    /// How the signature covers header fields.
+    #[must_use]
+    pub fn header_protection(&self) -> HeaderProtection {
+        self.header_protection
+    }
+
+    /// The header fields that the signature covers, in their order: show these instead of those of the message. Empty
+    /// unless [`Verdict::header_protection`] says that there are some.
+    #[must_use]
+    pub fn protected_headers(&self) -> &[ProtectedField] {
+        &self.protected_fields
+    }
+
+    /// What the same examination says of a signed or encrypted layer inside this signature, such as that of a message
+    /// which is signed, encrypted and signed again. It changes nothing about this verdict.
+    #[must_use]
+    pub fn inner(&self) -> Option<&Self> {
+        self.inner.as_deref()
     }
 
     /// Everything that was noticed, the most telling first.

@@ -4,6 +4,7 @@ mod algorithms;
 mod corpora;
 mod good;
 mod invariant_11;
+mod layers;
 mod links;
 mod ocsp;
 mod openssl_peer;

@@ -37,6 +37,8 @@ pub(crate) struct Cms {
     pub(crate) edit_certificates: Edit<Vec<Vec<u8>>>,
     pub(crate) by_key_identifier: bool,
     pub(crate) signers: usize,
+    /// SignerInfos of others, behind the own one.
+    pub(crate) more_signers: Vec<Vec<u8>>,
     pub(crate) content_inside: Option<Vec<u8>>,
     pub(crate) edit: Edit<Vec<u8>>,
     pub(crate) indefinite: bool,
@@ -56,6 +58,7 @@ impl Default for Cms {
             edit_certificates: None,
             by_key_identifier: false,
             signers: 1,
+            more_signers: Vec::new(),
             content_inside: None,
             edit: None,
             indefinite: false,
@@ -199,16 +202,16 @@ impl Scenario {
         list.sign(&self.root.subject, &*self.root.key)
     }
 
-    pub(crate) fn signed_data(&self) -> Vec<u8> {
+    /// The signature by the leaf, whose certificate is given.
+    pub(crate) fn signer_info(&self, leaf: &[u8]) -> Vec<u8> {
         let cms = &self.cms;
-        let (leaf, issuing, _) = self.chain();
         let key = self.signer.as_ref().unwrap_or(&self.leaf.key);
         let digest = |content: &[u8]| match cms.digest {
             SHA_384 => Sha384::digest(content).to_vec(),
             SHA_512 => Sha512::digest(content).to_vec(),
             _ => Sha256::digest(content).to_vec(),
         };
-        let signing_certificate = sequence(&[&sequence(&[&sequence(&[&octets(&Sha256::digest(&leaf))])])]);
+        let signing_certificate = sequence(&[&sequence(&[&sequence(&[&octets(&Sha256::digest(leaf))])])]);
         let mut attributes = vec![
             attribute(CONTENT_TYPE, &[&oid(ID_DATA)]),
             attribute(SIGNING_TIME, &[&utc_time("261121230000Z")]),
@@ -231,21 +234,13 @@ impl Scenario {
             tlv(0x31, &attributes.concat())
         };
         let signature = key.sign(&signed).unwrap();
-        let mut certificates = vec![leaf, issuing];
-        if let Some(edit) = &cms.edit_certificates {
-            edit(&mut certificates);
-        }
-        let (version, identifier) = if cms.by_key_identifier {
-            (3, tlv(0x80, &[7; 20]))
-        } else {
-            (1, sequence(&[&self.leaf.issuer, &integer(self.leaf.serial)]))
-        };
+        let (version, identifier) = self.signer_identifier();
         let signed_attributes = if cms.without_attributes {
             Vec::new()
         } else {
             tlv(0xa0, &attributes.concat())
         };
-        let signer = sequence(&[
+        sequence(&[
             &integer(version),
             &identifier,
             &algorithm(cms.digest),
@@ -256,7 +251,26 @@ impl Scenario {
                 .as_ref()
                 .map(|content| tlv(0xa1, content))
                 .unwrap_or_default(),
-        ]);
+        ])
+    }
+
+    fn signer_identifier(&self) -> (u8, Vec<u8>) {
+        if self.cms.by_key_identifier {
+            (3, tlv(0x80, &[7; 20]))
+        } else {
+            (1, sequence(&[&self.leaf.issuer, &integer(self.leaf.serial)]))
+        }
+    }
+
+    pub(crate) fn signed_data(&self) -> Vec<u8> {
+        let cms = &self.cms;
+        let (leaf, issuing, _) = self.chain();
+        let signer = self.signer_info(&leaf);
+        let mut certificates = vec![leaf, issuing];
+        if let Some(edit) = &cms.edit_certificates {
+            edit(&mut certificates);
+        }
+        let (version, _) = self.signer_identifier();
         let inside = if self.opaque { Some(self.entity.clone()) } else { None };
         let inside = cms.content_inside.clone().or(inside);
         let inside = inside.map(|content| tlv(0xa0, &octets(&content))).unwrap_or_default();
@@ -266,7 +280,7 @@ impl Scenario {
             .unwrap_or_else(|| set(&[&algorithm(cms.digest)]));
         let encapsulated = sequence(&[&oid(cms.content_type), &inside]);
         let certificates = tlv(0xa0, &certificates.concat());
-        let signers = tlv(0x31, &signer.repeat(cms.signers));
+        let signers = tlv(0x31, &[signer.repeat(cms.signers), cms.more_signers.concat()].concat());
         let parts: [&[u8]; 5] = [
             &integer(version),
             &digest_algorithms,

@@ -1,0 +1,53 @@
+//! What the fields that name people say, beside the signature.
+
+use policies::mailbox::Mailbox;
+
+use crate::finding::{Code, Problem};
+use crate::header::{FromProblem, HeaderBlock, Sender, one_mailbox};
+
+/// The name beside the address, as a reader sees it.
+pub(crate) fn check_display_name(from: &Sender, problems: &mut Vec<Problem>) {
+    if from.display_name_claims_another_address() {
+        problems.push(Code::DisplayNameAddress.because(format!(
+            "the display name looks like another address than {}",
+            from.mailbox()
+        )));
+    }
+    if !from.display_name_is_readable() {
+        problems.push(Code::DisplayNameUnreadable.because("the display name has encoded words that could not be read"));
+    }
+}
+
+/// Sender, Reply-To and Resent fields say nothing about identity; that they differ is worth knowing.
+pub(crate) fn check_others(header: &HeaderBlock<'_>, from: &Mailbox, problems: &mut Vec<Problem>) {
+    for (name, code) in [("Sender", Code::SenderDiffers), ("Reply-To", Code::ReplyToDiffers)] {
+        let differs = header.named(name).any(|field| {
+            let value = String::from_utf8(field.unfolded()).ok();
+            value
+                .and_then(|value| one_mailbox(&value).ok())
+                .is_none_or(|other| other.mailbox() != from)
+        });
+        if differs {
+            problems.push(code.because(format!("the {name} field names another address than From")));
+        }
+    }
+    if header
+        .named("Resent-From")
+        .chain(header.named("Resent-Sender"))
+        .next()
+        .is_some()
+    {
+        problems.push(Code::ResentFields.because("the message was sent on by somebody else"));
+    }
+}
+
+pub(crate) fn from_problem(problem: &FromProblem) -> Problem {
+    let code = match problem {
+        FromProblem::Missing => Code::FromMissing,
+        FromProblem::Repeated { .. } => Code::FromRepeated,
+        FromProblem::NoMailbox | FromProblem::SeveralMailboxes | FromProblem::Group => Code::FromNotOneMailbox,
+        FromProblem::Character(_) | FromProblem::NotUtf8 => Code::FromCharacters,
+        FromProblem::Comment | FromProblem::TooLong | FromProblem::Syntax | FromProblem::Address(_) => Code::FromSyntax,
+    };
+    code.because(problem.to_string())
+}
