@@ -2,5 +2,6 @@
 
 mod bad_input;
 mod quickstart;
+mod services;
 mod support;
 mod verify;

@@ -2,6 +2,7 @@
 
 pub(crate) mod peers;
 pub(crate) mod quickstart;
+pub(crate) mod service;
 pub(crate) mod signed_mail;
 
 use std::process::{Command, Output, Stdio};
