@@ -12,7 +12,7 @@ pub struct Settings {
     pub hostname: String,
     /// In octets, announced with SIZE.
     pub max_message_size: usize,
-    /// In octets: what all messages together may take that are being received or handled by [`Session::data`].
+    /// In octets: what all messages together may take that are being received or handled by [`super::Session::data`].
     /// A message that finds no room is refused with 452.
     pub max_memory: usize,
     /// RCPT commands per transaction; RFC 5321 section 4.5.3.1.8 asks for at least 100.
