@@ -25,6 +25,7 @@ mod examine;
 mod extensions;
 mod finding;
 pub mod header;
+mod lines;
 mod links;
 mod message;
 mod name;
