@@ -16,6 +16,7 @@
 
 mod asn1;
 mod backend;
+mod badge;
 mod base64;
 mod certificate;
 mod content_type;
@@ -25,6 +26,7 @@ mod examine;
 mod extensions;
 mod finding;
 pub mod header;
+mod language;
 mod lines;
 mod links;
 mod message;
@@ -40,7 +42,9 @@ mod verdict;
 mod verify;
 
 pub use crate::backend::Backend;
+pub use crate::badge::badge;
 pub use crate::finding::{Finding, Problem, Severity};
+pub use crate::language::{Language, UnknownLanguage};
 pub use crate::links::VerifiedLinks;
 pub use crate::protection::{HeaderProtection, Outside, ProtectedField};
 pub use crate::revocation::{RevocationStatus, check_crl, check_ocsp_response};

@@ -3,6 +3,7 @@
 use policies::tier::Tier;
 
 use crate::finding::{Effect, Finding, Problem};
+use crate::language::Language;
 use crate::protection::{HeaderProtection, ProtectedField};
 use crate::revocation::RevocationStatus;
 use crate::tier::Granted;
@@ -190,26 +191,10 @@ impl Verdict {
         self.granted.as_ref().map(|granted| granted.tier)
     }
 
-    /// The one line a reader sees. It holds no character that could reorder or break the line.
+    /// The one line a reader sees, in English. It holds no character that could reorder or break the line.
     #[must_use]
     pub fn label(&self) -> String {
-        if let Some(granted) = &self.granted {
-            return granted.label.clone();
-        }
-        let address = self.signer.as_ref().map_or("?", |signer| signer.address.as_str());
-        let reason = self
-            .findings
-            .first()
-            .map_or("no reason recorded", |finding| finding.code);
-        match self.status {
-            Status::Tier | Status::Signed => format!("SIGNED by {address}, Identity Not Validated"),
-            Status::NotVerified if self.identity == Identity::Differs && self.path == PathFact::Verified => {
-                format!("SIGNED, NOT VERIFIED (signer is {address})")
-            }
-            Status::NotVerified => format!("SIGNED, NOT VERIFIED ({reason})"),
-            Status::Broken => format!("BROKEN ({reason})"),
-            Status::NotSigned => "NOT SIGNED".to_owned(),
-        }
+        self.label_in(Language::English)
     }
 
     /// The address in From, if there is exactly one; verified only as far as [`Verdict::identity`] says.

@@ -9,4 +9,5 @@ mod links;
 mod ocsp;
 mod openssl_peer;
 mod refusals;
+mod shown;
 mod support;
