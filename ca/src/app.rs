@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use keys::KeyStore;
-use keys::SoftwareKeyStore;
 use keys::sealing::SealingKey;
+use keys::{KeyStore, SoftwareKeyStore, StoreSettings};
 use migrations::Pool;
 use policies::time::{Clock, Timestamp};
 use rand_core::{CryptoRng, UnwrapErr};
@@ -43,7 +42,7 @@ pub struct AppParts {
     pub observer: Arc<dyn IssuanceObserver>,
     /// Replaces the mailer that the configuration asks for.
     pub mail: Option<Mailer>,
-    /// Replaces the software keys in the data folder.
+    /// Replaces the key store that the configuration names.
     pub keys: Option<Arc<dyn KeyStore>>,
 }
 
@@ -77,14 +76,17 @@ impl App {
         // The store goes on to whoever may use one of its keys, and is not kept here.
         let keys: Arc<dyn KeyStore> = match parts.keys {
             Some(keys) => keys,
-            None => match SoftwareKeyStore::open(&config.keys.folder, Arc::clone(&sealing)) {
-                Ok(keys) => Arc::new(keys),
-                Err(source) => {
-                    return Err(Error::Key {
-                        key: config.keys.folder.display().to_string(),
-                        source,
-                    });
-                }
+            None => match &config.keys.store {
+                StoreSettings::Software { folder, .. } => match SoftwareKeyStore::open(folder, Arc::clone(&sealing)) {
+                    Ok(keys) => Arc::new(keys),
+                    Err(source) => {
+                        return Err(Error::Key {
+                            key: folder.display().to_string(),
+                            source,
+                        });
+                    }
+                },
+                token => token.open().map_err(Error::KeyStore)?,
             },
         };
         let db = Pool::open(&config.database)?;

@@ -3,6 +3,7 @@
 //! Results go to standard output, as aligned text or with `--json` as JSON; everything else goes to standard error.
 //! Exit status: 0 done, 1 refused or failed, 2 usage or an unreadable input.
 
+mod lint;
 mod output;
 mod plan;
 
@@ -13,7 +14,8 @@ use std::sync::Arc;
 
 use ca_api::{AccountKind, CertificateFilter, CertificateState, Role};
 use clap::{Args, Subcommand};
-use keys::KeyAlgorithm;
+use keys::pkcs11::Token;
+use keys::{KeyAlgorithm, Pkcs11Settings};
 use policies::mailbox::Mailbox;
 use policies::organization::Country;
 use policies::time::{Clock, Span};
@@ -72,6 +74,9 @@ pub enum Command {
     Audit(AuditCommand),
     /// Publish a new CRL of each issuer now
     Crl(Data),
+    /// Check anybody's certificates against the S/MIME Baseline Requirements; needs no data folder
+    #[command(after_help = LINT_EXAMPLES)]
+    Lint(lint::LintArguments),
 }
 
 /// Which certificate authority, and how to answer.
@@ -101,6 +106,15 @@ pub struct InitArguments {
     /// The key that signs the certificates of subscribers: p256, p384 or rsa4096
     #[arg(long, default_value = "p256")]
     issuing_key: KeyAlgorithm,
+    /// Make the keys in a token behind this PKCS#11 library instead of in the data folder
+    #[arg(long, value_name = "LIBRARY", requires_all = ["pkcs11_token", "pkcs11_pin_file"])]
+    pkcs11_module: Option<PathBuf>,
+    /// The label of that token
+    #[arg(long, value_name = "LABEL", requires = "pkcs11_module")]
+    pkcs11_token: Option<String>,
+    /// The file with the PIN of the token's user, readable by nobody else
+    #[arg(long, value_name = "FILE", requires = "pkcs11_module")]
+    pkcs11_pin_file: Option<PathBuf>,
     /// sqlite:FILE in the data folder, or postgres://user@host/database
     #[arg(long)]
     database: Option<String>,
@@ -188,7 +202,11 @@ pub enum AuditCommand {
 
 /// Runs a command to its end and says how it went.
 pub fn run(command: Command, clock: Arc<dyn Clock>) -> ExitCode {
-    let json = command.data().json;
+    let command = match command {
+        Command::Lint(arguments) => return run_lint(&arguments, &*clock),
+        command => command,
+    };
+    let json = command.data().is_some_and(|data| data.json);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -200,12 +218,7 @@ pub fn run(command: Command, clock: Arc<dyn Clock>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
-            let text = failure.to_string();
-            if json {
-                eprintln!("{}", serde_json::json!({ "error": text }));
-            } else {
-                eprintln!("error: {text}");
-            }
+            report(&failure.to_string(), json);
             failure.exit_code()
         }
     }
@@ -249,8 +262,10 @@ impl Failure {
 }
 
 impl Command {
-    fn data(&self) -> &Data {
-        match self {
+    /// `None` for a command that needs no data folder.
+    fn data(&self) -> Option<&Data> {
+        Some(match self {
+            Self::Lint(_) => return None,
             Self::Init(arguments) => &arguments.data,
             Self::List(arguments) => &arguments.data,
             Self::Plan(command) => command.data(),
@@ -261,26 +276,26 @@ impl Command {
             | Self::Account(AccountCommand::Create { data, .. } | AccountCommand::List(data))
             | Self::Token(TokenCommand::Create { data, .. } | TokenCommand::Revoke { data, .. })
             | Self::Audit(AuditCommand::Verify(data)) => data,
-        }
+        })
     }
 }
 
 async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure> {
-    let format = if command.data().json {
-        Format::Json
-    } else {
-        Format::Text
+    let Some(data) = command.data() else {
+        // Those without a data folder were run before there was a runtime.
+        return Ok(());
     };
+    let format = Format::new(data.json);
     let parts = AppParts::production(clock);
     if let Command::Init(arguments) = command {
         return initialize(arguments, parts, format).await;
     }
-    let app = App::open(&command.data().data, parts).await?;
+    let app = App::open(&data.data, parts).await?;
     let local = accounts::local_operator();
     let operator = local.as_operator("run commands")?;
     match command {
         // Handled above, where there is no authority yet.
-        Command::Init(_) => Ok(()),
+        Command::Init(_) | Command::Lint(_) => Ok(()),
         Command::Serve(_) => serve(app, format).await,
         Command::List(arguments) => list(&app, arguments, format).await,
         Command::Show { serial, .. } => {
@@ -380,11 +395,45 @@ async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure>
     }
 }
 
+fn run_lint(arguments: &lint::LintArguments, clock: &dyn Clock) -> ExitCode {
+    match lint::run(arguments, Format::new(arguments.json), clock.now()) {
+        Ok(lint::Outcome::Clean) => ExitCode::SUCCESS,
+        Ok(lint::Outcome::Errors) => ExitCode::FAILURE,
+        Err(lint::LintError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error.to_string(), arguments.json);
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Says on standard error why a command failed.
+fn report(text: &str, json: bool) {
+    if json {
+        eprintln!("{}", serde_json::json!({ "error": text }));
+    } else {
+        eprintln!("error: {text}");
+    }
+}
+
 async fn initialize(arguments: InitArguments, parts: AppParts, format: Format) -> Result<(), Failure> {
     let mut options = init::Options::new(&arguments.data.data, &arguments.organization, arguments.country);
     options.root_key = arguments.root_key;
     options.issuing_key = arguments.issuing_key;
     options.smtp = arguments.smtp;
+    // clap asks for all three or none.
+    if let (Some(module), Some(label), Some(pin_file)) = (
+        arguments.pkcs11_module,
+        arguments.pkcs11_token,
+        arguments.pkcs11_pin_file,
+    ) {
+        options.token = Some(Pkcs11Settings {
+            module,
+            token: Token::Label(label),
+            pin_file,
+            max_sessions: Pkcs11Settings::DEFAULT_SESSIONS,
+        });
+    }
     for (option, given) in [
         (&mut options.database, arguments.database),
         (&mut options.public_url, arguments.public_url),
@@ -407,6 +456,7 @@ async fn initialize(arguments: InitArguments, parts: AppParts, format: Format) -
                 "not_after": made.root_not_after.to_string(),
             },
             "issuing": { "subject": made.issuing_subject, "not_after": made.issuing_not_after.to_string() },
+            "token": made.token,
             "operator_token": made.operator_token.reveal(),
         }))?,
         Format::Text => {
@@ -542,7 +592,9 @@ const INIT_EXAMPLES: &str = "\
 Examples:
   sealwright ca init --data ca
   sealwright ca init --data ca --organization \"Example Trust AB\" --country SE --public-url http://pki.example.com
-  sealwright ca init --data ca --root-key rsa4096 --issuing-key rsa4096 --smtp mail.example.com:25";
+  sealwright ca init --data ca --root-key rsa4096 --issuing-key rsa4096 --smtp mail.example.com:25
+  sealwright ca init --data ca --pkcs11-module /usr/lib/softhsm/libsofthsm2.so --pkcs11-token sealwright \\
+      --pkcs11-pin-file token.pin";
 const SERVE_EXAMPLES: &str = "\
 Examples:
   sealwright ca serve --data ca
@@ -554,6 +606,12 @@ Examples:
 const REVOKE_EXAMPLES: &str = "\
 Examples:
   sealwright ca revoke --data ca 4f1c… --reason keyCompromise";
+const LINT_EXAMPLES: &str = "\
+Examples:
+  sealwright ca lint alice.pem
+  sealwright ca lint --json chain.pem issuing.cer | jq '.[].findings'
+
+Exit status: 0 no errors, 1 errors, 2 a file that holds no certificate";
 const ACCOUNT_EXAMPLES: &str = "\
 Examples:
   sealwright ca account create --data ca --name \"Example AB\"

@@ -6,6 +6,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use keys::pkcs11::Token;
+use keys::{Pkcs11Settings, StoreKind, StoreSettings};
 use policies::issuance::Locations;
 use policies::url::{HttpUrl, InvalidUrl};
 use serde::Deserialize;
@@ -99,10 +101,7 @@ impl Config {
                 smtp: file.mail.smtp,
                 from: file.mail.from,
             },
-            keys: Keys {
-                folder: folder.join(file.keys.folder),
-                sealing_key: folder.join(file.keys.sealing_key),
-            },
+            keys: file.keys.check(&folder)?,
             issuance: Issuance {
                 validity_days: file.issuance.validity_days,
                 crl_refresh_hours: file.issuance.crl_refresh_hours,
@@ -214,11 +213,12 @@ pub struct Mail {
     pub from: String,
 }
 
-/// Where the software keys lie, and the key that seals them.
+/// Where the private keys are, and the key that seals what is stored secret beside them.
 #[derive(Clone, Debug)]
 pub struct Keys {
-    pub folder: PathBuf,
-    /// Better on another disk than the keys themselves, so that a backup of one is worthless without the other.
+    pub store: StoreSettings,
+    /// Seals software keys, documents and the self-made TLS key. Better on another disk than what it seals, so that a
+    /// backup of one is worthless without the other.
     pub sealing_key: PathBuf,
 }
 
@@ -237,8 +237,15 @@ impl Issuance {
 }
 
 /// A new `ca.toml` with every key explained, as `init` writes it.
-pub(crate) fn template(name: &str, database: &str, public_url: &PublicUrl, ports: Ports<'_>) -> String {
+pub(crate) fn template(
+    name: &str,
+    database: &str,
+    public_url: &PublicUrl,
+    ports: Ports<'_>,
+    token: Option<&Pkcs11Settings>,
+) -> String {
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    let entry = |key: &str, path: &Path| format!("{key} = {}", quoted(&path.to_string_lossy()));
     let mut text = String::new();
     let mut line = |comment: &str, entry: String| {
         for comment in comment.lines() {
@@ -289,6 +296,30 @@ pub(crate) fn template(name: &str, database: &str, public_url: &PublicUrl, ports
         "Shortens the validity that the profiles give to certificates.",
         "# validity_days = 365".to_owned(),
     );
+    if let Some(token) = token {
+        line("", "\n[keys]".to_owned());
+        line(
+            "The private keys are made and used in a token behind a PKCS#11 module.",
+            "store = \"pkcs11\"\n".to_owned(),
+        );
+        line("", "[keys.pkcs11]".to_owned());
+        line("The library of the device's maker.", entry("module", &token.module));
+        line(
+            "The label of the token, or `slot` with its number.",
+            match &token.token {
+                Token::Label(label) => format!("token = {}", quoted(label)),
+                Token::Slot(slot) => format!("slot = {slot}"),
+            },
+        );
+        line(
+            "A file with the PIN of the token's user; only its owner may be able to read it.",
+            entry("pin_file", &token.pin_file),
+        );
+        line(
+            "How many signatures are made at once at most.",
+            format!("max_sessions = {}", token.max_sessions),
+        );
+    }
     text
 }
 
@@ -350,15 +381,30 @@ impl Default for MailSection {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct KeysSection {
+    store: StoreKind,
     folder: PathBuf,
     sealing_key: PathBuf,
+    pkcs11: Option<Pkcs11Settings>,
+}
+
+impl KeysSection {
+    fn check(self, folder: &Path) -> Result<Keys, String> {
+        let store = StoreSettings::choose(self.store, self.folder, self.sealing_key.clone(), self.pkcs11);
+        let store = store.map_err(|error| format!("[keys] {error}"))?;
+        Ok(Keys {
+            store: store.relative_to(folder),
+            sealing_key: folder.join(self.sealing_key),
+        })
+    }
 }
 
 impl Default for KeysSection {
     fn default() -> Self {
         Self {
+            store: StoreKind::Software,
             folder: PathBuf::from("keys"),
             sealing_key: PathBuf::from("sealing.key"),
+            pkcs11: None,
         }
     }
 }
@@ -422,7 +468,11 @@ mod tests {
     fn the_least_configuration_has_working_defaults() {
         let config = Config::parse(Path::new("/data"), LEAST).unwrap();
         assert_eq!(config.database, "sqlite:/data/ca.sqlite");
-        assert_eq!(config.keys.folder, Path::new("/data/keys"));
+        let software = StoreSettings::Software {
+            folder: "/data/keys".into(),
+            sealing_key: "/data/sealing.key".into(),
+        };
+        assert_eq!(config.keys.store, software);
         assert_eq!(config.listen.to_string(), "127.0.0.1:8440");
         assert_eq!(
             config.public_url.locations("issuing").unwrap().revocation_list.as_ref(),
@@ -439,11 +489,47 @@ mod tests {
             smtp: Some("127.0.0.1:2525"),
             mail_from: "ca@example.com",
         };
-        let text = template("A \"quoted\" name", "sqlite:ca.sqlite", &url, ports);
+        let text = template("A \"quoted\" name", "sqlite:ca.sqlite", &url, ports, None);
         let config = Config::parse(Path::new("/data"), &text).unwrap();
         assert_eq!(config.name, "A \"quoted\" name");
         assert_eq!(config.mail.smtp.as_deref(), Some("127.0.0.1:2525"));
         assert_eq!(config.mail.from, "ca@example.com");
+    }
+
+    #[test]
+    fn what_init_writes_about_a_token_can_be_read() {
+        let url = PublicUrl::parse("http://localhost:8080/").unwrap();
+        let ports = Ports {
+            listen: "127.0.0.1:0",
+            public_listen: "127.0.0.1:0",
+            smtp: None,
+            mail_from: "ca@example.com",
+        };
+        for token in [Token::Label("a \"token\"".to_owned()), Token::Slot(7)] {
+            let settings = Pkcs11Settings {
+                module: "/usr/lib/m.so".into(),
+                token,
+                pin_file: "/etc/pin".into(),
+                max_sessions: 3,
+            };
+            let text = template("Name", "sqlite:ca.sqlite", &url, ports, Some(&settings));
+            let config = Config::parse(Path::new("/data"), &text).unwrap();
+            assert_eq!(config.keys.store, StoreSettings::Pkcs11(settings));
+            assert_eq!(config.keys.sealing_key, Path::new("/data/sealing.key"));
+        }
+    }
+
+    #[test]
+    fn keys_in_a_token_are_said_clearly_or_refused() {
+        let token = "[keys.pkcs11]\nmodule = \"/m.so\"\ntoken = \"t\"\npin_file = \"pin\"";
+        check(&format!("{LEAST}[keys]\nstore = \"pkcs11\"\n{token}"), Ok(()));
+        check(&format!("{LEAST}[keys]\nstore = \"pkcs11\""), Err("is missing"));
+        check(&format!("{LEAST}{token}"), Err("`store` is not"));
+        check(&format!("{LEAST}[keys]\nstore = \"paper\""), Err("paper"));
+        check(
+            &format!("{LEAST}[keys]\nstore = \"pkcs11\"\n{token}\npin = \"1234\""),
+            Err("unknown field `pin`"),
+        );
     }
 
     #[test]

@@ -185,6 +185,10 @@ pub enum Error {
         source: keys::KeyError,
     },
 
+    /// The store of the private keys could not be opened.
+    #[error("the key store that ca.toml names cannot be used")]
+    KeyStore(#[source] keys::KeyError),
+
     /// The sealing key could not be used.
     #[error("what is stored sealed cannot be used")]
     Sealing(#[source] keys::KeyError),
@@ -237,7 +241,7 @@ impl Error {
             Self::StateChanged { .. } => true,
             Self::MailNotSent { source, .. } => !source.is_permanent(),
             Self::Migrations(source) => source.is_temporary(),
-            Self::Key { source, .. } | Self::Sealing(source) => source.is_temporary(),
+            Self::Key { source, .. } | Self::KeyStore(source) | Self::Sealing(source) => source.is_temporary(),
             _ => false,
         }
     }

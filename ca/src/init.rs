@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use keys::sealing::SealingKey;
-use keys::{KeyAlgorithm, KeyId, KeyStore, SigningKey, SoftwareKeyStore};
+use keys::{KeyAlgorithm, KeyId, KeyStore, Pkcs11Settings, SigningKey, SoftwareKeyStore, StoreSettings};
 use migrations::Pool;
 use policies::authority::{AuthorityName, issuing_template, root_template};
 use policies::issuance::{CertificateTemplate, Issuer};
@@ -42,6 +42,9 @@ pub struct Options {
     pub country: Country,
     pub root_key: KeyAlgorithm,
     pub issuing_key: KeyAlgorithm,
+    /// The token that the keys are made in; without one they are sealed files in the data folder. Relative paths start
+    /// at the working directory.
+    pub token: Option<Pkcs11Settings>,
     /// As in `ca.toml`.
     pub database: String,
     pub public_url: String,
@@ -60,6 +63,7 @@ impl Options {
             country,
             root_key: KeyAlgorithm::P384,
             issuing_key: KeyAlgorithm::P256,
+            token: None,
             database: config::DEFAULT_DATABASE.to_owned(),
             public_url: "http://127.0.0.1:8080".to_owned(),
             listen: "127.0.0.1:8440".to_owned(),
@@ -79,6 +83,8 @@ pub struct Made {
     pub root_not_after: Timestamp,
     pub issuing_subject: String,
     pub issuing_not_after: Timestamp,
+    /// Where the private keys are, if not in the data folder.
+    pub token: Option<String>,
     /// Shown once; the database has its hash.
     pub operator_token: PlainToken,
 }
@@ -93,11 +99,22 @@ impl fmt::Display for Made {
             formatter,
             "  {folder}/root.pem     the root certificate, to be trusted by readers"
         )?;
-        writeln!(formatter, "  {folder}/keys         the private keys, sealed")?;
-        writeln!(
-            formatter,
-            "  {folder}/sealing.key  opens them: keep a copy in another place than the keys"
-        )?;
+        match &self.token {
+            None => {
+                writeln!(formatter, "  {folder}/keys         the private keys, sealed")?;
+                writeln!(
+                    formatter,
+                    "  {folder}/sealing.key  opens them: keep a copy in another place than the keys"
+                )?;
+            }
+            Some(token) => {
+                writeln!(
+                    formatter,
+                    "  {folder}/sealing.key  opens documents: keep a copy in another place"
+                )?;
+                writeln!(formatter, "The private keys are in the {token} and nowhere else.")?;
+            }
+        }
         writeln!(
             formatter,
             "Root:    {} until {}",
@@ -146,7 +163,8 @@ pub async fn init(options: &Options, mut parts: AppParts) -> Result<Made, Error>
         mail_from: &options.mail_from,
     };
     let display_name = format!("{} certificate authority", options.organization);
-    let text = config::template(&display_name, &options.database, &public_url, ports);
+    let token = options.token.clone().map(absolute).transpose()?;
+    let text = config::template(&display_name, &options.database, &public_url, ports, token.as_ref());
     let config_path = building.join(Config::FILE_NAME);
     let config = Config::parse(&building, &text).map_err(|reason| Error::Configuration {
         path: config_path.clone(),
@@ -154,15 +172,22 @@ pub async fn init(options: &Options, mut parts: AppParts) -> Result<Made, Error>
     })?;
     write_file(&config_path, text.as_bytes())?;
 
-    // 3. Keys, sealed from the first moment on.
+    // 3. Keys, sealed from the first moment on or made in the token. Dropping them unfinished removes them again: those
+    //    in a token would outlive the folder.
     let sealing = SealingKey::generate_file(&config.keys.sealing_key).map_err(Error::Sealing)?;
-    let key_store: Arc<dyn KeyStore> = match &parts.keys {
-        Some(key_store) => Arc::clone(key_store),
-        None => Arc::new(SoftwareKeyStore::create(&config.keys.folder, sealing).map_err(key_error("folder"))?),
+    let key_store: Arc<dyn KeyStore> = match (&parts.keys, &config.keys.store) {
+        (Some(key_store), _) => Arc::clone(key_store),
+        (None, StoreSettings::Software { folder, .. }) => {
+            Arc::new(SoftwareKeyStore::create(folder, sealing).map_err(key_error("folder"))?)
+        }
+        (None, token) => token.create().map_err(Error::KeyStore)?,
     };
-    let root_key = generate(&*key_store, ROOT, options.root_key)?;
-    let issuing_key = generate(&*key_store, ISSUING, options.issuing_key)?;
-    generate(&*key_store, AuditKey::id().as_ref(), KeyAlgorithm::P256)?;
+    // One process opens a token once.
+    parts.keys = Some(Arc::clone(&key_store));
+    let mut new_keys = NewKeys::in_store(key_store);
+    let root_key = new_keys.generate(ROOT, options.root_key)?;
+    let issuing_key = new_keys.generate(ISSUING, options.issuing_key)?;
+    new_keys.generate(AuditKey::id().as_ref(), KeyAlgorithm::P256)?;
 
     // 4. The root and the issuing certificate, linted like all others.
     let now = parts.clock.now();
@@ -219,6 +244,7 @@ pub async fn init(options: &Options, mut parts: AppParts) -> Result<Made, Error>
 
     // 7. Done: the folder takes its name.
     unfinished.finish(&folder)?;
+    new_keys.keep();
     Ok(Made {
         folder,
         root_subject: root_template.subject().to_string(),
@@ -226,6 +252,7 @@ pub async fn init(options: &Options, mut parts: AppParts) -> Result<Made, Error>
         root_not_after: root_period.not_after,
         issuing_subject: issuing_template.subject().to_string(),
         issuing_not_after: issuing_period.not_after,
+        token: token.map(|settings| settings.token.to_string()),
         operator_token,
     })
 }
@@ -298,9 +325,49 @@ fn certify(
     key::assemble(linted.tbs(), &algorithm, signed.as_bytes())
 }
 
-fn generate(key_store: &dyn KeyStore, id: &str, algorithm: KeyAlgorithm) -> Result<Arc<dyn SigningKey>, Error> {
-    let key_id: KeyId = id.parse().map_err(key_error(id))?;
-    key_store.generate(&key_id, algorithm).map_err(key_error(id))
+/// The settings as they hold from any folder: what was typed is relative to where it was typed.
+fn absolute(settings: Pkcs11Settings) -> Result<Pkcs11Settings, Error> {
+    let here = std::path::absolute(".").map_err(file("find", Path::new(".")))?;
+    Ok(settings.relative_to(&here))
+}
+
+/// The keys that were made so far; removed when this is dropped before [`NewKeys::keep`].
+#[derive(Debug)]
+struct NewKeys {
+    store: Arc<dyn KeyStore>,
+    made: Vec<KeyId>,
+}
+
+impl NewKeys {
+    const fn in_store(store: Arc<dyn KeyStore>) -> Self {
+        Self {
+            store,
+            made: Vec::new(),
+        }
+    }
+
+    /// Makes a key. One that is there already is not ours: the error says so, and it stays.
+    fn generate(&mut self, id: &str, algorithm: KeyAlgorithm) -> Result<Arc<dyn SigningKey>, Error> {
+        let key_id: KeyId = id.parse().map_err(key_error(id))?;
+        let key = self.store.generate(&key_id, algorithm).map_err(key_error(id))?;
+        self.made.push(key_id);
+        Ok(key)
+    }
+
+    fn keep(mut self) {
+        self.made.clear();
+    }
+}
+
+impl Drop for NewKeys {
+    fn drop(&mut self) {
+        for id in &self.made {
+            if let Err(error) = self.store.remove(id) {
+                let error = crate::error::chain(&error);
+                tracing::error!(key = %id, error, "could not remove a key that was made for nothing");
+            }
+        }
+    }
 }
 
 fn issuer_row(kind: IssuerKind, template: &CertificateTemplate, der: &[u8], now: Timestamp) -> IssuerRow {

@@ -6,6 +6,7 @@ use clap::{CommandFactory, Parser};
 use policies::time::FixedClock;
 
 use super::*;
+use crate::testing::{Database, World};
 
 #[derive(Debug, Parser)]
 #[command(name = "sealwright-ca")]
@@ -109,6 +110,34 @@ fn a_configuration_that_cannot_be_read_is_status_2() {
     assert!(same(status(temporary.path(), &["list"]), ExitCode::from(2)));
 }
 
+#[tokio::test]
+async fn anybodys_certificates_are_linted_without_a_data_folder() {
+    let world = World::new(Database::Sqlite).await.unwrap();
+    let file = world.folder.join("root.pem");
+    let lint = |words: &[&str]| {
+        let line = ["sealwright-ca", "lint"].iter().chain(words);
+        run(Program::try_parse_from(line).unwrap().command, clock())
+    };
+    let root = file.to_str().unwrap();
+    assert!(same(lint(&[root, "--json"]), ExitCode::SUCCESS));
+    // A certificate for servers breaks many rules of certificates for mail.
+    let temporary = tempfile::tempdir().unwrap();
+    let names = ["localhost".to_owned()];
+    let now = crate::testing::START.unix();
+    let server = keys::tls::TlsIdentity::self_made_in(temporary.path(), &world.app.sealing, &names, now).unwrap();
+    let path = temporary.path().join("server.pem");
+    std::fs::write(&path, server.certificate_pem()).unwrap();
+    let server = path.to_str().unwrap();
+    assert!(same(lint(&[root, server]), ExitCode::FAILURE));
+    assert!(same(lint(&[root, "/nowhere/file"]), ExitCode::from(2)));
+    assert!(same(
+        lint(&["--json", temporary.path().to_str().unwrap()]),
+        ExitCode::from(2)
+    ));
+    let key = world.folder.join("ca.toml");
+    assert!(same(lint(&[key.to_str().unwrap()]), ExitCode::from(2)));
+}
+
 #[test]
 fn usage_that_makes_no_sense_is_refused_before_anything_happens() {
     for line in [
@@ -119,6 +148,10 @@ fn usage_that_makes_no_sense_is_refused_before_anything_happens() {
         &["revoke", "4f1c", "--data", "x", "--reason", "certificateHold"],
         &["list", "--data", "x", "--mailbox", "nobody"],
         &["list", "--data", "x", "--state", "gone"],
+        &["lint"],
+        &["init", "--data", "x", "--pkcs11-module", "m.so"],
+        &["init", "--data", "x", "--pkcs11-token", "t"],
+        &["init", "--data", "x", "--pkcs11-pin-file", "p"],
         &["token", "create", "--data", "x", "--role", "root", "--name", "n"],
         &["plan", "set", "--data", "x", "acc-1", "gold"],
         &["plan", "seats", "--data", "x", "acc-1", "--", "-1"],

@@ -191,6 +191,7 @@ impl From<Error> for HttpProblem {
             | Error::Database(_)
             | Error::Migrations(_)
             | Error::Key { .. }
+            | Error::KeyStore(_)
             | Error::Sealing(_)
             | Error::Listen { .. }
             | Error::Tls(_)
