@@ -61,10 +61,10 @@ pub(super) async fn sign(options: &Sign, clock: Arc<dyn Clock>) -> Result<(), Fa
     let message = read(Path::new("-"), gateway.config().max_message_size)?;
     let given = Given::of(&gateway, &message, &options.session)?;
     // What is written to a pipe has no envelope: raw UTF-8 in the header asks for SMTPUTF8 by being there.
-    let header = message
+    let mut header = message
         .split(|byte| *byte == b'\n')
-        .take_while(|line| !matches!(line, b"" | b"\r"));
-    let smtputf8 = if header.into_iter().any(|line| !line.is_ascii()) {
+        .take_while(|line| !line.trim_ascii().is_empty());
+    let smtputf8 = if header.any(|line| !line.is_ascii()) {
         Smtputf8::Requested
     } else {
         Smtputf8::NotRequested

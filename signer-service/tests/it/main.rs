@@ -2,6 +2,8 @@
 
 mod enrolment;
 mod messages;
+mod policy;
+mod protection;
 mod refusals;
 mod relay;
 mod support;

@@ -19,7 +19,7 @@ use openssl::x509::store::{X509Store, X509StoreBuilder};
 use policies::time::Timestamp;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
-use signer_service::cms::{Signer, sign_detached};
+use signer_service::cms::{Signer, sign_detached, sign_opaque};
 use signer_service::mime::signed::{HeaderProtection, Smtputf8, prepare};
 use signer_service::mime::{Limits, MimeError};
 use spki::{SubjectPublicKeyInfoOwned, SubjectPublicKeyInfoRef};
@@ -109,7 +109,7 @@ impl Authority {
         )
     }
 
-    fn store(&self) -> X509Store {
+    pub(crate) fn store(&self) -> X509Store {
         let mut store = X509StoreBuilder::new().unwrap();
         store
             .add_cert(X509::from_der(&self.root.to_der().unwrap()).unwrap())
@@ -146,16 +146,37 @@ impl Alice {
     }
 
     pub(crate) fn sign_with(&self, message: &[u8], smtputf8: Smtputf8) -> Result<Vec<u8>, MimeError> {
-        let prepared = prepare(message, smtputf8, HeaderProtection::Off, Limits::for_messages_up_to(8 * 1024 * 1024))?;
-        let intermediates = [self.authority.issuing.clone(), self.authority.root.clone()];
-        let signer = Signer {
-            key: &*self.key,
-            certificate: &self.certificate,
-            intermediates: &intermediates,
-        };
-        let signature = sign_detached(prepared.entity(), signer, now()).unwrap();
+        self.sign_protected(message, smtputf8, HeaderProtection::Off)
+    }
+
+    pub(crate) fn sign_protected(
+        &self,
+        message: &[u8],
+        smtputf8: Smtputf8,
+        protection: HeaderProtection,
+    ) -> Result<Vec<u8>, MimeError> {
+        let prepared = prepare(message, smtputf8, protection, LIMITS)?;
+        let signature = sign_detached(prepared.entity(), self.signer(&self.intermediates()), now()).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(7);
         Ok(prepared.into_signed(self.key.algorithm().digest(), &signature, &mut rng))
+    }
+
+    pub(crate) fn sign_opaque(&self, message: &[u8], protection: HeaderProtection) -> Vec<u8> {
+        let prepared = prepare(message, Smtputf8::NotRequested, protection, LIMITS).unwrap();
+        let signed_data = sign_opaque(prepared.entity(), self.signer(&self.intermediates()), now()).unwrap();
+        prepared.into_opaque(&signed_data)
+    }
+
+    fn intermediates(&self) -> [Certificate; 2] {
+        [self.authority.issuing.clone(), self.authority.root.clone()]
+    }
+
+    fn signer<'s>(&'s self, intermediates: &'s [Certificate]) -> Signer<'s> {
+        Signer {
+            key: &*self.key,
+            certificate: &self.certificate,
+            intermediates,
+        }
     }
 
     /// Signs, and holds the result against everything that is promised of any signed message.
@@ -367,3 +388,5 @@ pub(crate) const END: i64 = 2_366_841_600;
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EMAIL_PROTECTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.4");
+
+const LIMITS: Limits = Limits::for_messages_up_to(8 * 1024 * 1024);

@@ -232,6 +232,15 @@ impl World {
     }
 
     pub(crate) async fn with(sink: Sink, next_hop: SocketAddr, sender: &str) -> Self {
+        Self::with_next_hop_lines(sink, next_hop, "", sender).await
+    }
+
+    pub(crate) async fn with_next_hop_lines(
+        sink: Sink,
+        next_hop: SocketAddr,
+        next_hop_lines: &str,
+        sender: &str,
+    ) -> Self {
         let ca = Arc::new(FakeAuthority {
             mood: Mutex::new(ISSUE),
             orders: Mutex::default(),
@@ -258,7 +267,7 @@ impl World {
         let token = folder.path().join("token");
         write_secret(&token, "the-token\n");
         let configuration = format!(
-            "hostname = \"gateway.test\"\nlisten = \"127.0.0.1:0\"\n[next_hop]\naddress = \"{next_hop}\"\ntls = \"never\"\n[ca]\nurl = \"https://{ca_address}\"\ntrust_file = \"{}\"\n[[account]]\ntoken_file = \"{}\"\ndomains = [\"example.com\"]\n[[sender]]\n{sender}\n[keys]\nalgorithm = \"p256\"\n",
+            "hostname = \"gateway.test\"\nlisten = \"127.0.0.1:0\"\n[next_hop]\naddress = \"{next_hop}\"\ntls = \"never\"\n{next_hop_lines}\n[ca]\nurl = \"https://{ca_address}\"\ntrust_file = \"{}\"\n[[account]]\ntoken_file = \"{}\"\ndomains = [\"example.com\"]\n[[sender]]\n{sender}\n[keys]\nalgorithm = \"p256\"\n",
             root.display(),
             token.display()
         );
