@@ -76,10 +76,12 @@ pub enum Action {
     DocumentAdded,
     EvidenceRecorded,
     CaseDecided,
+    RosterOpened,
+    RosterDecided,
 }
 
 impl Action {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::AuthorityInitialized,
         Self::OrderPlaced,
         Self::OrderRefused,
@@ -102,6 +104,8 @@ impl Action {
         Self::DocumentAdded,
         Self::EvidenceRecorded,
         Self::CaseDecided,
+        Self::RosterOpened,
+        Self::RosterDecided,
     ];
 }
 
@@ -130,6 +134,8 @@ impl AsRef<str> for Action {
             Self::DocumentAdded => "document-added",
             Self::EvidenceRecorded => "evidence-recorded",
             Self::CaseDecided => "case-decided",
+            Self::RosterOpened => "roster-opened",
+            Self::RosterDecided => "roster-decided",
         }
     }
 }

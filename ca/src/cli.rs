@@ -6,6 +6,7 @@
 mod lint;
 mod output;
 mod plan;
+mod roster;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -66,6 +67,9 @@ pub enum Command {
     /// Plans: what an account may have
     #[command(subcommand)]
     Plan(plan::Command),
+    /// Rosters: the employees of an organization, from a CSV file
+    #[command(subcommand)]
+    Roster(roster::Command),
     /// Tokens: who may call the API
     #[command(subcommand)]
     Token(TokenCommand),
@@ -269,6 +273,7 @@ impl Command {
             Self::Init(arguments) => &arguments.data,
             Self::List(arguments) => &arguments.data,
             Self::Plan(command) => command.data(),
+            Self::Roster(command) => command.data(),
             Self::Serve(data)
             | Self::Crl(data)
             | Self::Show { data, .. }
@@ -372,6 +377,7 @@ async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure>
             Ok(())
         }
         Command::Plan(command) => plan::run(&app, &local, command, format).await,
+        Command::Roster(command) => roster::run(&app, &local, command, format).await,
         Command::Audit(AuditCommand::Verify(_)) => {
             progress("Checking the audit log …");
             let verified = audit::verify(&app).await?;

@@ -89,6 +89,13 @@ pub enum Error {
     #[error("the evidence does not suffice for the certificate")]
     EvidenceInsufficient(#[source] Box<policies::issuance::Refusal>),
 
+    /// The account's organization may not speak for its employees yet.
+    #[error(
+        "the account may not confirm employees yet (BR 1.3.2.1): validate the organization's identity and the \
+         authority of its representative first"
+    )]
+    NotEnterpriseRa,
+
     /// The account's plan has no certificates of this tier.
     #[error("the plan {plan} does not include {tier} certificates: ask an operator for the plan {needed}")]
     PlanExcludes {

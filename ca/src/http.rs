@@ -15,6 +15,7 @@ mod orders;
 mod plans;
 mod public;
 mod request;
+mod rosters;
 
 /// The command line shows certificates as the API does.
 pub(crate) mod certificates_for_command_line {

@@ -11,3 +11,4 @@ pub(crate) mod crls;
 pub(crate) mod evidence;
 pub(crate) mod issuers;
 pub(crate) mod orders;
+pub(crate) mod rosters;

@@ -8,6 +8,7 @@ use crate::{error, orders};
 
 pub mod case;
 pub mod challenge;
+pub mod roster;
 pub mod standing;
 
 /// The version of the S/MIME BR that describes the methods used here; kept with every proof (BR 3.2.2).

@@ -235,6 +235,41 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    rosters (id) {
+        id -> Text,
+        account_id -> Text,
+        organization_identifier -> Text,
+        state -> Text,
+        file_sha256 -> Binary,
+        sealed -> Binary,
+        opened_by -> Text,
+        opened_at -> BigInt,
+        decided_by -> Nullable<Text>,
+        decided_at -> Nullable<BigInt>,
+        reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    roster_rows (roster_id, number) {
+        roster_id -> Text,
+        number -> BigInt,
+        line -> Nullable<BigInt>,
+        outcome -> Text,
+        mailbox -> Text,
+        subject -> Text,
+    }
+}
+
+diesel::table! {
+    evidence_withdrawals (evidence_id) {
+        evidence_id -> Text,
+        roster_id -> Text,
+        withdrawn_at -> BigInt,
+    }
+}
+
 diesel::joinable!(principals -> accounts (account_id));
 diesel::joinable!(api_tokens -> principals (principal_id));
 diesel::joinable!(cases -> accounts (account_id));
@@ -255,6 +290,7 @@ diesel::joinable!(certificates -> orders (order_id));
 diesel::joinable!(certificate_evidence -> certificates (certificate_id));
 diesel::joinable!(certificate_evidence -> evidence (evidence_id));
 diesel::joinable!(crls -> issuers (issuer_id));
+diesel::allow_tables_to_appear_in_same_query!(evidence, evidence_withdrawals);
 diesel::allow_tables_to_appear_in_same_query!(
     accounts,
     principals,

@@ -16,7 +16,7 @@ use crate::cases::CaseList;
 use crate::{
     Account, AccountPlan, Case, Certificate, CertificateFilter, CertificatePage, Challenge, Document, IssuedToken,
     MailboxStanding, NewAccount, NewCase, NewChallenge, NewDecision, NewEvidence, NewOrder, NewPrincipal, Order,
-    PlanChange, Problem, Revocation, WhoAmI,
+    PlanChange, Problem, Revocation, Roster, RosterDecision, RosterReport, WhoAmI,
 };
 
 /// Speaks to one certificate authority with one token. Clones share its connections.
@@ -165,6 +165,22 @@ impl Client {
 
     pub async fn decide(&self, case: &str, decision: &NewDecision) -> Result<Case, ClientError> {
         self.post(&["v1", "cases", case, "decisions"], decision).await
+    }
+
+    /// Hands in the employees of the caller's organization as CSV, or only has them checked.
+    pub async fn import_roster(&self, file: Vec<u8>, dry_run: bool) -> Result<RosterReport, ClientError> {
+        let query: &[(&str, &str)] = if dry_run { &[("dry_run", "true")] } else { &[] };
+        let request = self.request_with_query(Method::POST, &["v1", "rosters"], query)?;
+        self.json(request.header(header::CONTENT_TYPE, "text/csv").body(file))
+            .await
+    }
+
+    pub async fn roster(&self, id: &str) -> Result<Roster, ClientError> {
+        self.get(&["v1", "rosters", id]).await
+    }
+
+    pub async fn decide_roster(&self, id: &str, decision: &RosterDecision) -> Result<Roster, ClientError> {
+        self.post(&["v1", "rosters", id, "decision"], decision).await
     }
 
     /// Places an order. With an idempotency key the call can be repeated until it is answered.

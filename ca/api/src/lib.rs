@@ -12,6 +12,7 @@ pub mod mailboxes;
 pub mod orders;
 pub mod plans;
 pub mod problem;
+pub mod rosters;
 
 mod text;
 
@@ -27,3 +28,4 @@ pub use mailboxes::{EvidenceSummary, MailboxStanding};
 pub use orders::{NewOrder, Order, OrderState, TierWish};
 pub use plans::{AccountPlan, EmployeeSeats, Plan, PlanChange};
 pub use problem::Problem;
+pub use rosters::{Roster, RosterDecision, RosterReport, RosterRow, RowOutcome};

@@ -54,6 +54,7 @@ fn a_folder_becomes_an_authority_once() {
             "--expires-in-days",
             "30",
         ],
+        &["roster", "list"],
         &["audit", "verify"],
         &["crl"],
     ] {
@@ -82,6 +83,11 @@ fn a_folder_becomes_an_authority_once() {
         ),
         (&["account", "create", "--name", " "], ExitCode::from(2)),
         (&["plan", "show", "acc-nobody"], ExitCode::FAILURE),
+        (
+            &["roster", "import", "--account", "acc-nobody", "missing.csv"],
+            ExitCode::FAILURE,
+        ),
+        (&["roster", "show", "ros-nobody"], ExitCode::FAILURE),
         (&["plan", "set", "acc-nobody", "free"], ExitCode::FAILURE),
         (&["plan", "seats", "acc-nobody", "1000001"], ExitCode::from(2)),
     ] {

@@ -157,6 +157,12 @@ impl From<Error> for HttpProblem {
                 refusal.to_string(),
             )
             .in_section(refusal.section()),
+            Error::NotEnterpriseRa => problem(
+                StatusCode::CONFLICT,
+                "evidence-insufficient",
+                "The evidence does not suffice",
+            )
+            .in_section("1.3.2.1"),
             Error::PlanExcludes { .. } | Error::SeatsTaken { .. } => {
                 problem(StatusCode::CONFLICT, "plan-limit", "The plan does not include it")
             }

@@ -9,9 +9,10 @@ use axum::routing::{get, post};
 
 use crate::app::App;
 use crate::http::{
-    accounts, cases, certificates, challenges, confirm, mailboxes, orders, plans, problem, public, request,
+    accounts, cases, certificates, challenges, confirm, mailboxes, orders, plans, problem, public, request, rosters,
 };
 use crate::validation::case::LARGEST_DOCUMENT;
+use crate::validation::roster::LARGEST_ROSTER;
 
 /// What the API listener serves, over TLS.
 pub fn api(app: Arc<App>) -> Router {
@@ -48,7 +49,15 @@ pub fn api(app: Arc<App>) -> Router {
             // One octet more, so that the domain says what is too large rather than the framework.
             post(cases::add_document).layer(DefaultBodyLimit::max(LARGEST_DOCUMENT + 1)),
         )
+        .route(
+            "/v1/rosters",
+            get(rosters::list_rosters)
+                .post(rosters::import_roster)
+                .layer(DefaultBodyLimit::max(LARGEST_ROSTER + 1)),
+        )
+        .route("/v1/rosters/{id}", get(rosters::show_roster))
         // Officers
+        .route("/v1/rosters/{id}/decision", post(rosters::decide_roster))
         .route("/v1/cases/{id}/documents/{document}", get(cases::read_document))
         .route("/v1/cases/{id}/evidence", post(cases::record_evidence))
         .route("/v1/cases/{id}/decisions", post(cases::decide_case))

@@ -3,6 +3,7 @@
 mod access;
 mod confirm;
 mod plans;
+mod rosters;
 mod stories;
 
 use std::sync::Arc;

@@ -238,6 +238,26 @@ pub(crate) fn holders(
         .load(conn)
 }
 
+/// The serials of the certificates of a tier that one mailbox of an account holds at an instant.
+pub(crate) fn held(
+    conn: &mut AnyConnection,
+    account_id: &str,
+    tier: Tier,
+    mailbox: &str,
+    instant: i64,
+) -> QueryResult<Vec<String>> {
+    certificates::table
+        .filter(certificates::account_id.eq(account_id))
+        .filter(certificates::mailbox.eq(mailbox))
+        .filter(certificates::tier.eq(AsText(tier)))
+        .filter(certificates::state.eq(AsText(CertificateState::Signed)))
+        .filter(certificates::revoked_at.is_null())
+        .filter(certificates::not_after.ge(instant))
+        .select(certificates::serial)
+        .order(certificates::id.asc())
+        .load(conn)
+}
+
 /// What `page` leaves out.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {

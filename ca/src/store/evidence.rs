@@ -1,9 +1,9 @@
-//! The table `evidence`: proofs are inserted and read, never changed.
+//! The table `evidence`: proofs are inserted and read, never changed; `evidence_withdrawals` ends some early.
 
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use migrations::schema::evidence;
+use migrations::schema::{evidence, evidence_withdrawals};
 use migrations::{AnyConnection, AsText};
 use policies::evidence::{Evidence, EvidenceId, EvidenceParts, Fact, FactKind, Method};
 use policies::time::Timestamp;
@@ -61,10 +61,13 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// Every proof that an account has, stale ones too, oldest first.
+/// Every proof that an account has and nobody withdrew, stale ones too, oldest first.
 pub(crate) fn of_account(conn: &mut AnyConnection, account: &AccountId) -> Result<Vec<Evidence>, Error> {
     let rows: Vec<EvidenceRow> = evidence::table
         .filter(evidence::account_id.eq(account.as_ref().to_owned()))
+        .filter(diesel::dsl::not(diesel::dsl::exists(
+            evidence_withdrawals::table.filter(evidence_withdrawals::evidence_id.eq(evidence::id)),
+        )))
         .select(EvidenceRow::as_select())
         .order((evidence::collected_at.asc(), evidence::id.asc()))
         .load(conn)?;

@@ -10,6 +10,8 @@ mod issuance;
 mod orders;
 #[path = "plans.rs"]
 mod plans;
+#[path = "rosters.rs"]
+mod rosters;
 #[path = "revocation.rs"]
 mod revocation;
 

@@ -21,6 +21,10 @@ fn resources(it: &Belongings) -> Vec<(Method, String, Value)> {
             format!("/v1/accounts/{}/plan", it.account),
             json!({"granted_employee_seats": 1}),
         ),
+        (Method::POST, "/v1/rosters".to_owned(), json!("mailbox,surname")),
+        (Method::GET, "/v1/rosters".to_owned(), Value::Null),
+        (Method::GET, "/v1/rosters/ros-x".to_owned(), Value::Null),
+        (Method::POST, "/v1/rosters/ros-x/decision".to_owned(), decision.clone()),
         (
             Method::POST,
             "/v1/principals".to_owned(),

@@ -1,0 +1,3 @@
+DROP TABLE evidence_withdrawals;
+DROP TABLE roster_rows;
+DROP TABLE rosters;
