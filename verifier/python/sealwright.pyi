@@ -5,7 +5,7 @@ __all__ = ["__version__", "Finding", "Signer", "Verdict", "Verifier"]
 
 __version__: str
 
-_Certificates = Union[bytes, bytearray]
+_Bytes = Union[bytes, bytearray]
 _Unsettled = Literal["keep_tier", "withhold_tier"]
 
 @final
@@ -13,10 +13,11 @@ class Verifier:
     def __new__(
         cls,
         *,
-        trust: Sequence[_Certificates],
-        signatures_only: Sequence[_Certificates] = ...,
-        intermediates: Sequence[_Certificates] = ...,
-        crls: Sequence[_Certificates] = ...,
+        trust: Sequence[_Bytes],
+        signatures_only: Sequence[_Bytes] = ...,
+        intermediates: Sequence[_Bytes] = ...,
+        crls: Sequence[_Bytes] = ...,
+        ocsp_responses: Sequence[_Bytes] = ...,
         not_checked: _Unsettled = "keep_tier",
         unknown: _Unsettled = "withhold_tier",
         maximum_message_size: int = 67108864,

@@ -23,7 +23,7 @@ typedef enum {
    */
   SEALWRIGHT_RESULT_INVALID_ARGUMENT = 2,
   /**
-   * The certificates or revocation lists cannot be used; sealwright_error says why. None of them was taken.
+   * The certificates, revocation lists or OCSP responses cannot be used; sealwright_error says why. None of them was taken.
    */
   SEALWRIGHT_RESULT_INVALID_INPUT = 3,
   /**
@@ -123,6 +123,15 @@ SealwrightResult sealwright_add_intermediates(SealwrightVerifier *verifier, cons
  * `verifier` is null or came from sealwright_new; `lists` is null or points to `length` readable bytes.
  */
 SealwrightResult sealwright_add_crls(SealwrightVerifier *verifier, const uint8_t *lists, size_t length);
+
+/**
+ * Keeps an OCSP response in DER, stapled or fetched by somebody else.
+ *
+ * # Safety
+ *
+ * `verifier` is null or came from sealwright_new; `response` is null or points to `length` readable bytes.
+ */
+SealwrightResult sealwright_add_ocsp_response(SealwrightVerifier *verifier, const uint8_t *response, size_t length);
 
 /**
  * Decides what becomes of a tier when no revocation list was handed in for a certificate (`not_checked`) and when none

@@ -33,7 +33,7 @@ pub enum SealwrightResult {
     NullPointer = 1,
     /// A number has no meaning there, or a length exceeds what memory can hold.
     InvalidArgument = 2,
-    /// The certificates or revocation lists cannot be used; sealwright_error says why. None of them was taken.
+    /// The certificates, revocation lists or OCSP responses cannot be used; sealwright_error says why. None of them was taken.
     InvalidInput = 3,
     /// A defect of this library. The handle can be used further, but please report it.
     InternalError = 4,
@@ -156,6 +156,24 @@ pub unsafe extern "C" fn sealwright_add_crls(
     // SAFETY: the caller promises it of the bytes, which live for the whole call.
     let lists = unsafe { pointer::bytes(lists, length) };
     change(verifier, |verifier| Ok(verifier.setup.add_crls(lists?)?))
+}
+
+/// Keeps an OCSP response in DER, stapled or fetched by somebody else.
+///
+/// # Safety
+///
+/// `verifier` is null or came from sealwright_new; `response` is null or points to `length` readable bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sealwright_add_ocsp_response(
+    verifier: *mut SealwrightVerifier,
+    response: *const u8,
+    length: usize,
+) -> SealwrightResult {
+    // SAFETY: the caller promises it of the handle.
+    let verifier = unsafe { verifier.as_mut() };
+    // SAFETY: the caller promises it of the bytes, which live for the whole call.
+    let response = unsafe { pointer::bytes(response, length) };
+    change(verifier, |verifier| Ok(verifier.setup.add_ocsp_response(response?)?))
 }
 
 /// Decides what becomes of a tier when no revocation list was handed in for a certificate (`not_checked`) and when none

@@ -20,6 +20,7 @@ use verifier_report::{Report, unsettled_revocation};
 /// * signatures_only: authorities believed only about which address owns a key; no tier is shown.
 /// * intermediates: certificates of authorities for senders who left them out; not trusted by that.
 /// * crls: certificate revocation lists.
+/// * ocsp_responses: OCSP responses, each in DER, stapled or fetched by somebody else.
 /// * not_checked: "keep_tier" or "withhold_tier" when there was no list for a certificate.
 /// * unknown: the same when none of the lists could be used.
 /// * maximum_message_size: larger messages are not looked at; in bytes.
@@ -43,12 +44,14 @@ struct Verifier {
 #[pymethods]
 impl Verifier {
     #[new]
-    #[pyo3(signature = (*, trust, signatures_only = Vec::new(), intermediates = Vec::new(), crls = Vec::new(), not_checked = "keep_tier", unknown = "withhold_tier", maximum_message_size = 67_108_864))]
+    #[pyo3(signature = (*, trust, signatures_only = Vec::new(), intermediates = Vec::new(), crls = Vec::new(), ocsp_responses = Vec::new(), not_checked = "keep_tier", unknown = "withhold_tier", maximum_message_size = 67_108_864))]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         trust: Vec<PyBackedBytes>,
         signatures_only: Vec<PyBackedBytes>,
         intermediates: Vec<PyBackedBytes>,
         crls: Vec<PyBackedBytes>,
+        ocsp_responses: Vec<PyBackedBytes>,
         not_checked: &str,
         unknown: &str,
         maximum_message_size: usize,
@@ -73,6 +76,11 @@ impl Verifier {
             setup
                 .add_crls(lists)
                 .map_err(|problem| invalid("crls", index, &problem))?;
+        }
+        for (index, response) in ocsp_responses.iter().enumerate() {
+            setup
+                .add_ocsp_response(response)
+                .map_err(|problem| invalid("ocsp_responses", index, &problem))?;
         }
         let word = |name, given| {
             unsettled_revocation(given).map_err(|problem| PyValueError::new_err(format!("{name}: {problem}")))

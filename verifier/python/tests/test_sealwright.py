@@ -24,7 +24,12 @@ CRLS = [read("root.crl"), read("issuing-crl.pem")]
 
 class Reports(unittest.TestCase):
     def setUp(self) -> None:
-        self.verifier = sealwright.Verifier(trust=[ROOT], crls=CRLS, intermediates=[read("issuing.cer")])
+        self.verifier = sealwright.Verifier(
+            trust=[ROOT],
+            crls=CRLS,
+            intermediates=[read("issuing.cer")],
+            ocsp_responses=[read("other.ocsp")],
+        )
 
     def test_every_report_is_the_expected_one_byte_for_byte(self) -> None:
         messages = sorted(FIXTURES.glob("*.eml"))
@@ -107,6 +112,8 @@ class Refusals(unittest.TestCase):
             ("intermediates", [b""], r"intermediates\[0\]: no certificate"),
             ("crls", [ROOT], r"crls\[0\]: no certificate revocation list"),
             ("crls", [read("issuing.cer")], r"crls\[0\]: "),
+            ("ocsp_responses", [read("other.ocsp"), b""], r"ocsp_responses\[1\]: "),
+            ("ocsp_responses", [read("root.crl")], r"ocsp_responses\[0\]: .*OCSP"),
             ("not_checked", "keep", r"not_checked: .* keep_tier or withhold_tier"),
             ("unknown", "", r"unknown: .* keep_tier or withhold_tier"),
         ]:

@@ -3,7 +3,8 @@
 use policies::time::Timestamp;
 use thiserror::Error;
 use verifier::{
-    AnchorProblem, Material, Policy, Problem, TrustStore, UnsettledRevocation, Verdict, Vouches, check_crl, verify,
+    AnchorProblem, Material, Policy, Problem, TrustStore, UnsettledRevocation, Verdict, Verification, Vouches,
+    check_crl, check_ocsp_response,
 };
 
 use crate::input::{Kind, NotDer, structures};
@@ -13,6 +14,7 @@ use crate::input::{Kind, NotDer, structures};
 pub struct Verifier {
     trust: TrustStore,
     material: Material,
+    ocsp_responses: Vec<Vec<u8>>,
     policy: Policy,
 }
 
@@ -32,6 +34,9 @@ pub enum InputProblem {
     /// Something else than a revocation list.
     #[error("{}", .0.detail())]
     RevocationList(Problem),
+    /// Something else than an OCSP response.
+    #[error("{}", .0.detail())]
+    OcspResponse(Problem),
 }
 
 /// A word that is none of those with a meaning.
@@ -90,6 +95,17 @@ impl Verifier {
         Ok(())
     }
 
+    /// Keeps an OCSP response in DER, stapled or fetched by somebody else.
+    ///
+    /// # Errors
+    ///
+    /// [`InputProblem::OcspResponse`] for something else.
+    pub fn add_ocsp_response(&mut self, response: &[u8]) -> Result<(), InputProblem> {
+        check_ocsp_response(response).map_err(InputProblem::OcspResponse)?;
+        self.ocsp_responses.push(response.to_vec());
+        Ok(())
+    }
+
     /// What the embedder decides, to read.
     #[must_use]
     pub fn policy(&self) -> &Policy {
@@ -104,7 +120,11 @@ impl Verifier {
     /// Examines a message as it arrived: all header fields and the body. Always answers.
     #[must_use]
     pub fn verify(&self, message: &[u8], at: Timestamp) -> Verdict {
-        verify(message, &self.trust, &self.material, at, &self.policy)
+        Verification::new(&self.trust, at)
+            .material(&self.material)
+            .ocsp_responses(&self.ocsp_responses)
+            .policy(&self.policy)
+            .verify(message)
     }
 }
 

@@ -187,12 +187,24 @@ fn a_refused_input_changes_nothing() {
     ] {
         assert!(verifier.add_crls(lists).is_err());
     }
+    for response in [
+        b"".as_slice(),
+        b"junk",
+        b"0junk",
+        &fixture("root.crl"),
+        &fixture("issuing.cer"),
+    ] {
+        let problem = verifier.add_ocsp_response(response).unwrap_err();
+        assert!(matches!(problem, InputProblem::OcspResponse(_)), "{problem}");
+    }
     for certificates in [b"".as_slice(), b"junk", b"\xff", &fixture("issuing-crl.pem")] {
         let problem = verifier.add_intermediates(certificates).unwrap_err();
         assert!(matches!(problem, InputProblem::NoCertificate(_)), "{problem}");
     }
     assert_eq!(json(&verifier, "v4.eml"), before);
     verifier.add_intermediates(&fixture("issuing.cer")).unwrap();
+    // About somebody else's certificate, so it says nothing here.
+    verifier.add_ocsp_response(&fixture("other.ocsp")).unwrap();
     assert_eq!(json(&verifier, "v4.eml"), before);
 }
 

@@ -66,6 +66,19 @@ impl Verifier {
         Ok(self.setup.add_crls(&bytes(lists)?)?)
     }
 
+    /// Keeps an OCSP response in DER, stapled or fetched by somebody else.
+    ///
+    /// # Errors
+    ///
+    /// What is no OCSP response.
+    #[wasm_bindgen(js_name = addOcspResponse)]
+    pub fn add_ocsp_response(
+        &mut self,
+        #[wasm_bindgen(unchecked_param_type = "Uint8Array")] response: &JsValue,
+    ) -> Result<(), JsError> {
+        Ok(self.setup.add_ocsp_response(&bytes(response)?)?)
+    }
+
     /// Decides what becomes of a tier when there was no revocation list for a certificate (`notChecked`, without this
     /// call `"keep_tier"`), and when none of the lists could be used (`unknown`, without this call `"withhold_tier"`).
     ///

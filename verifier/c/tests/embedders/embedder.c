@@ -114,6 +114,7 @@ int main(int count, char **arguments) {
     assert(give(verifier, "root.crl", sealwright_add_crls) == SEALWRIGHT_RESULT_OK);
     assert(give(verifier, "issuing-crl.pem", sealwright_add_crls) == SEALWRIGHT_RESULT_OK);
     assert(give(verifier, "issuing.cer", sealwright_add_intermediates) == SEALWRIGHT_RESULT_OK);
+    assert(give(verifier, "other.ocsp", sealwright_add_ocsp_response) == SEALWRIGHT_RESULT_OK);
     static const char *const names[] = {"v1", "v2", "v3", "v4", "tampered", "other-sender", "unsigned"};
     for (size_t index = 0; index < sizeof names / sizeof names[0]; index++) examines(verifier, names[index]);
     examines(verifier, "v4");
@@ -133,6 +134,8 @@ int main(int count, char **arguments) {
     refuses(verifier, sealwright_add_crls(verifier, NULL, 1), SEALWRIGHT_RESULT_NULL_POINTER, "null");
     refuses(verifier, give(verifier, "root.pem", sealwright_add_crls), SEALWRIGHT_RESULT_INVALID_INPUT, "X509 CRL");
     refuses(verifier, give(verifier, "issuing.cer", sealwright_add_crls), SEALWRIGHT_RESULT_INVALID_INPUT, "list");
+    refuses(verifier, sealwright_add_ocsp_response(verifier, NULL, 1), SEALWRIGHT_RESULT_NULL_POINTER, "null");
+    refuses(verifier, give(verifier, "root.crl", sealwright_add_ocsp_response), SEALWRIGHT_RESULT_INVALID_INPUT, "OCSP");
     refuses(verifier, sealwright_add_intermediates(verifier, NULL, 1), SEALWRIGHT_RESULT_NULL_POINTER, "null");
     refuses(verifier, sealwright_set_unsettled_revocation(verifier, 0, 1), SEALWRIGHT_RESULT_INVALID_ARGUMENT, "0 is no");
     refuses(verifier, sealwright_set_unsettled_revocation(verifier, 1, 3), SEALWRIGHT_RESULT_INVALID_ARGUMENT, "3 is no");
@@ -182,6 +185,7 @@ int main(int count, char **arguments) {
     assert(sealwright_trust(NULL, one, 1, 1) == SEALWRIGHT_RESULT_NULL_POINTER);
     assert(sealwright_add_intermediates(NULL, one, 1) == SEALWRIGHT_RESULT_NULL_POINTER);
     assert(sealwright_add_crls(NULL, one, 1) == SEALWRIGHT_RESULT_NULL_POINTER);
+    assert(sealwright_add_ocsp_response(NULL, one, 1) == SEALWRIGHT_RESULT_NULL_POINTER);
     assert(sealwright_set_unsettled_revocation(NULL, 1, 1) == SEALWRIGHT_RESULT_NULL_POINTER);
     assert(sealwright_set_maximum_message_size(NULL, 1) == SEALWRIGHT_RESULT_NULL_POINTER);
     assert(sealwright_verify(NULL, one, 1, 0) == SEALWRIGHT_RESULT_NULL_POINTER);

@@ -29,6 +29,7 @@ export async function examineEverything({ Verifier, version }, fixture, expectat
     verifier.addCrls(await fixture("root.crl"));
     verifier.addCrls(await fixture("issuing-crl.pem"));
     verifier.addIntermediates(await fixture("issuing.cer"));
+    verifier.addOcspResponse(await fixture("other.ocsp"));
     for (const name of NAMES) {
         const verdict = verifier.verify(message[name], at);
         const expected = await text(`${name}.json`);
@@ -56,6 +57,8 @@ export async function examineEverything({ Verifier, version }, fixture, expectat
     refuses(() => verifier.trust(root, ""), "tiers or signatures_only");
     refuses(() => verifier.addCrls(root), "no certificate revocation list");
     refuses(() => verifier.addCrls(bytes(0x30, 1, 2)), "list");
+    refuses(() => verifier.addOcspResponse(bytes(0x30, 1, 2)), "OCSP");
+    refuses(() => verifier.addOcspResponse(root), "OCSP");
     refuses(() => verifier.addIntermediates(bytes(1)), "no certificate");
     refuses(() => verifier.setUnsettledRevocation("keep_tier", "keep"), "keep_tier or withhold_tier");
     refuses(() => verifier.setUnsettledRevocation("", "keep_tier"), "keep_tier or withhold_tier");
@@ -65,6 +68,7 @@ export async function examineEverything({ Verifier, version }, fixture, expectat
         refuses(() => verifier.trust(wrong, "tiers"), "Uint8Array");
         refuses(() => verifier.addCrls(wrong), "Uint8Array");
         refuses(() => verifier.addIntermediates(wrong), "Uint8Array");
+        refuses(() => verifier.addOcspResponse(wrong), "Uint8Array");
     }
     refuses(() => verifier.verify(message.v1, 0), "");
     expect(verifier.verify(message.v4, at).toJSONText() === carol.toJSONText(), "the same after refusals");
