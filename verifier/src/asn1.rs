@@ -244,6 +244,8 @@ pub(crate) fn octet_string(element: Element<'_>) -> Result<Vec<u8>, Malformed> {
 }
 
 fn split(input: &[u8], rules: Rules, depth: usize) -> Result<(Element<'_>, &[u8]), Malformed> {
+    #[cfg(test)]
+    crate::work::element();
     if depth > MAXIMUM_DEPTH {
         return Err(Malformed::TooDeep);
     }

@@ -161,6 +161,8 @@ pub(crate) fn verify(
 ) -> Result<(), VerificationFailure> {
     let algorithm = SignatureAlgorithm::from_identifier(algorithm).map_err(VerificationFailure::Algorithm)?;
     key.fits(algorithm).map_err(VerificationFailure::Algorithm)?;
+    #[cfg(test)]
+    crate::work::signature();
     crypto
         .verify(key, algorithm, &[to_be_signed], signature)
         .map_err(|_| VerificationFailure::Signature)

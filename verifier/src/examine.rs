@@ -4,9 +4,11 @@
 //! layers inside it are examined in the same way and reported beside it.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use policies::time::{Span, Timestamp};
 
+use crate::content;
 use crate::content_type::ContentType;
 use crate::extensions::{DIGITAL_SIGNATURE, NON_REPUDIATION};
 use crate::finding::{Code, Effect, Problem};
@@ -45,6 +47,18 @@ struct Around<'a> {
     header: HeaderBlock<'a>,
     from: Result<Sender, FromProblem>,
     with: &'a Verification<'a>,
+    message: &'a [u8],
+    /// Where in the message the entity stands that was verified, until the message itself is no longer needed.
+    verified: Cell<Option<(usize, usize)>>,
+}
+
+impl Around<'_> {
+    /// Start and end of a part of the message.
+    fn place_of(&self, part: &[u8]) -> Option<(usize, usize)> {
+        let start = part.as_ptr().addr().checked_sub(self.message.as_ptr().addr())?;
+        let end = start.checked_add(part.len())?;
+        (end <= self.message.len()).then_some((start, end))
+    }
 }
 
 /// One MIME entity that may be signed or encrypted.
@@ -77,14 +91,32 @@ fn whole(
     };
     let from = sender(&header);
     verdict.from = from.as_ref().ok().map(|from| from.mailbox().to_string());
-    let around = Around { header, from, with };
+    let around = Around {
+        header,
+        from,
+        with,
+        message: &message,
+        verified: Cell::new(None),
+    };
     let outermost = Layer {
         header: &around.header,
         body,
         depth: 0,
         is_encrypted: false,
     };
-    layer(verdict, problems, &around, &outermost)
+    let granted = layer(verdict, problems, &around, &outermost);
+    // A message that had to be converted is cut down to the entity, so that there are never three copies of it.
+    if let Some((start, end)) = around.verified.take() {
+        verdict.verified_bytes = Some(match message {
+            Cow::Borrowed(message) => message.get(start..end).unwrap_or_default().to_vec(),
+            Cow::Owned(mut converted) => {
+                converted.truncate(end);
+                converted.drain(..start);
+                converted
+            }
+        });
+    }
+    granted
 }
 
 fn check_size(message: &[u8], with: &Verification<'_>) -> Result<(), Problem> {
@@ -139,7 +171,14 @@ fn layer(
         Ok(own_sender) => own_sender,
         Err(problem) => return stop(problems, problem),
     };
-    verdict.verified_bytes = Some(entity.into_owned());
+    let place = match &entity {
+        Cow::Borrowed(part) if layer.depth == 0 => around.place_of(part),
+        _ => None,
+    };
+    match place {
+        Some(place) => around.verified.set(Some(place)),
+        None => verdict.verified_bytes = Some(entity.into_owned()),
+    }
     // 4. Who made it. The header inside wins, where its address is that of the header outside.
     let from = match (own_sender, &around.from) {
         (Some(own), Ok(_)) => Ok(own),
@@ -290,6 +329,7 @@ fn check_entity(
         problems,
     );
     check_times(&around.header, signature, around.with.at, problems);
+    content::scan(&inner, &body, problems);
     verdict.header_protection = protection.scheme;
     verdict.protected_fields = protection.fields;
     if media_type.is_some_and(|media_type| message::claims_security(media_type.as_bytes())) {

@@ -230,6 +230,9 @@ codes! {
     RevocationUnknown = "revocation-unknown", Warning;
     DisplayNameAddress = "display-name-address", Warning;
     DisplayNameUnreadable = "display-name-unreadable", Warning;
+    DisplayNameConfusable = "display-name-confusable", Warning;
+    DisplayNameImitation = "display-name-imitation", Warning;
+    AddressConfusable = "address-confusable", Warning;
     ReplyToDiffers = "reply-to-differs", Warning;
     SenderDiffers = "sender-differs", Warning;
     ResentFields = "resent-fields", Warning;
@@ -237,8 +240,12 @@ codes! {
     ProtectedFieldDiffers = "protected-field-differs", Warning;
     HeaderProtectionUnclear = "header-protection-unclear", Warning;
     InnerSignature = "inner-signature", Warning;
+    ActiveContent = "active-content", Warning;
+    RemoteContent = "remote-content", Warning;
     SmimeTypeLies = "smime-type-lies", Warning;
     MicalgDiffers = "micalg-differs", Warning;
+    ConditionalContent = "conditional-content", Notice;
+    AmbiguousContent = "ambiguous-content", Notice;
     PreambleText = "preamble-text", Notice;
     HeadersNotCovered = "headers-not-covered", Notice;
     NestedSecurity = "nested-security", Notice;

@@ -3,6 +3,7 @@
 //! Whoever signs and whoever verifies must see the same fields, so what programs read in different ways is refused:
 //! a line without a colon, space before the colon, an empty folded line, NUL, a bare CR or LF.
 
+pub(crate) mod confusable;
 pub mod date;
 mod display_name;
 mod sender;

@@ -19,6 +19,7 @@ mod backend;
 mod badge;
 mod base64;
 mod certificate;
+mod content;
 mod content_type;
 mod crypto;
 mod distinguished_name;
@@ -33,6 +34,8 @@ mod message;
 mod name;
 mod originators;
 pub mod path;
+#[cfg(test)]
+mod pathological;
 mod protection;
 mod revocation;
 mod signed_data;
@@ -40,6 +43,8 @@ mod tier;
 mod trust;
 mod verdict;
 mod verify;
+#[cfg(test)]
+mod work;
 
 pub use crate::backend::Backend;
 pub use crate::badge::badge;

@@ -3,6 +3,7 @@
 use policies::mailbox::Mailbox;
 
 use crate::finding::{Code, Problem};
+use crate::header::confusable::{imitates_label, is_confusable, is_confusable_domain};
 use crate::header::{FromProblem, HeaderBlock, Sender, one_mailbox};
 
 /// The name beside the address, as a reader sees it.
@@ -15,6 +16,21 @@ pub(crate) fn check_display_name(from: &Sender, problems: &mut Vec<Problem>) {
     }
     if !from.display_name_is_readable() {
         problems.push(Code::DisplayNameUnreadable.because("the display name has encoded words that could not be read"));
+    }
+    if let Some(name) = from.display_name() {
+        if is_confusable(name) {
+            problems.push(Code::DisplayNameConfusable.because("the display name has letters that pass for others"));
+        }
+        if imitates_label(name) {
+            problems.push(Code::DisplayNameImitation.because("the display name imitates what the verifier says"));
+        }
+    }
+    let (local_part, domain) = (from.mailbox().local_part(), from.mailbox().domain().to_unicode());
+    if is_confusable(local_part) || is_confusable_domain(&domain) {
+        problems.push(Code::AddressConfusable.because(format!(
+            "the address {} has letters that pass for others",
+            from.mailbox()
+        )));
     }
 }
 

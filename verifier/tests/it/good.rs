@@ -184,7 +184,7 @@ fn revocation_is_a_fact_of_its_own() {
 
 #[test]
 fn warnings_leave_the_tier() {
-    let warned: [Case; 10] = [
+    let warned: [Case; 18] = [
         ("nested-security", |s| {
             s.entity =
                 b"Content-Type: application/pkcs7-mime\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n".to_vec();
@@ -211,6 +211,37 @@ fn warnings_leave_the_tier() {
         ("smime-type-lies", |s| {
             s.opaque = true;
             s.edit_message = Some(Box::new(|m| *m = m.replace("=signed-data", "=enveloped-data")));
+        }),
+        ("display-name-confusable", |s| {
+            s.from = "From: \"\u{420}\u{430}\u{443} P\u{430}l\" <alice@example.org>\r\n".to_owned();
+        }),
+        ("display-name-imitation", |s| {
+            s.from = "From: \"V3 Bank, Identity Validated and Trusted\" <alice@example.org>\r\n".to_owned();
+        }),
+        ("address-confusable", |s| {
+            // A registered domain of look-alikes: the certificate is for it, and readers take it for another.
+            s.from = "From: alice@\u{430}\u{440}\u{440}\u{4cf}\u{435}.example\r\n".to_owned();
+            s.leaf.addresses(&["alice@xn--80ak6aa92e.example"]).subject = tlv(0x30, &[]);
+        }),
+        ("remote-content", |s| {
+            s.entity = b"Content-Type: text/html\r\n\r\n<img src=https://example.com/x>\r\n".to_vec();
+        }),
+        ("active-content", |s| {
+            s.entity = b"Content-Type: text/html\r\n\r\n<form action=https://example.com>\r\n".to_vec();
+        }),
+        ("conditional-content", |s| {
+            s.entity = b"Content-Type: text/html\r\n\r\n<!--[if mso]>Pay Eve<![endif]-->\r\n".to_vec();
+        }),
+        ("ambiguous-content", |s| {
+            s.entity = b"Content-Type: multipart/mixed; boundary=in\r\n\r\n--in\r\n\r\nnot closed\r\n".to_vec();
+        }),
+        ("remote-content", |s| {
+            s.opaque = true;
+            s.entity = b"Content-Type: message/rfc822\r\n\r\nFrom: alice@example.org\r\n\
+                Content-Type: multipart/alternative; boundary=in\r\n\r\n--in\r\n\r\nHi\r\n--in\r\n\
+                Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n\
+                <img sr=\r\nc=3D//example.com>\r\n--in--\r\n"
+                .to_vec();
         }),
         ("protected-field-differs", |s| {
             s.entity = b"Content-Type: text/plain; hp=\"clear\"\r\nFrom: alice@example.org\r\nSubject: Other\r\n\

@@ -6,6 +6,7 @@ mod good;
 mod invariant_11;
 mod layers;
 mod links;
+mod mutations;
 mod ocsp;
 mod openssl_peer;
 mod refusals;
