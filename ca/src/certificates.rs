@@ -101,7 +101,11 @@ pub async fn find(app: &App, caller: &Caller, serial: &str) -> Result<Certificat
 #[derive(Clone, Debug, Default)]
 pub struct Query {
     pub mailbox: Option<Mailbox>,
-    pub state: Option<CertificateState>,
+    pub tier: Option<Tier>,
+    /// Only those of this account, for callers who see more than one.
+    pub account: Option<String>,
+    /// What the certificate is worth now.
+    pub worth: Option<ca_api::CertificateState>,
     /// The identifier of the last certificate of the page before.
     pub after: Option<String>,
     /// At most a hundred; that many when zero.
@@ -110,11 +114,18 @@ pub struct Query {
 
 /// Certificates that the caller may see, in the order of issuance.
 pub async fn list(app: &App, caller: &Caller, query: Query) -> Result<Vec<Certificate>, Error> {
+    let own = visible_account(caller)?.map(|account| account.as_ref().to_owned());
+    let account_id = match (own, query.account) {
+        // Another account has no certificates for this caller.
+        (Some(own), Some(wanted)) if own != wanted => return Ok(Vec::new()),
+        (own, wanted) => own.or(wanted),
+    };
     let filter = Filter {
-        account_id: visible_account(caller)?.map(|account| account.as_ref().to_owned()),
+        account_id,
         mailbox: query.mailbox.map(|mailbox| mailbox.as_ref().to_owned()),
-        state: query.state,
-        not_expired_at: None,
+        tier: query.tier,
+        worth: query.worth.map(|worth| (worth, app.now().unix())),
+        ..Filter::default()
     };
     let limit = match query.limit {
         1..=MOST_PER_PAGE => i64::from(query.limit),

@@ -19,9 +19,10 @@ use keys::pkcs11::Token;
 use keys::{KeyAlgorithm, Pkcs11Settings};
 use policies::mailbox::Mailbox;
 use policies::organization::Country;
+use policies::tier::Tier;
 use policies::time::{Clock, Span};
 
-use crate::accounts::{self, NewPrincipal};
+use crate::accounts::{self, AccountId, Caller, NewPrincipal};
 use crate::app::{App, AppParts};
 use crate::error::{self, Error};
 use crate::http::certificates_for_command_line as on_the_wire;
@@ -149,6 +150,15 @@ pub struct ListArguments {
     /// Only those in this state: recorded, valid, expired, revoked or abandoned
     #[arg(long)]
     state: Option<CertificateState>,
+    /// Only those of this tier: V1, V2, V3 or V4
+    #[arg(long)]
+    tier: Option<Tier>,
+    /// Only those of this account
+    #[arg(long)]
+    account: Option<String>,
+    /// Answer in CSV
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -167,6 +177,20 @@ pub enum AccountCommand {
     },
     /// List the accounts
     List(Data),
+    /// Revoke every certificate that an account has, and publish one CRL
+    #[command(after_help = REVOKE_ALL_EXAMPLES)]
+    RevokeAll {
+        /// The identifier of the account
+        account: String,
+        /// Why: unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation or privilegeWithdrawn
+        #[arg(long)]
+        reason: Reason,
+        /// Only list what would be revoked
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        data: Data,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -278,7 +302,11 @@ impl Command {
             | Self::Crl(data)
             | Self::Show { data, .. }
             | Self::Revoke { data, .. }
-            | Self::Account(AccountCommand::Create { data, .. } | AccountCommand::List(data))
+            | Self::Account(
+                AccountCommand::Create { data, .. }
+                | AccountCommand::List(data)
+                | AccountCommand::RevokeAll { data, .. },
+            )
             | Self::Token(TokenCommand::Create { data, .. } | TokenCommand::Revoke { data, .. })
             | Self::Audit(AuditCommand::Verify(data)) => data,
         })
@@ -330,6 +358,15 @@ async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure>
         Command::Account(AccountCommand::List(_)) => {
             output::accounts(format, &accounts::list_accounts(&app, operator).await?)?;
             Ok(())
+        }
+        Command::Account(AccountCommand::RevokeAll {
+            account,
+            reason,
+            dry_run,
+            ..
+        }) => {
+            let account = accounts::find_account(&app, &account).await?;
+            revoke_all(&app, &local, &account.id, reason, dry_run, format).await
         }
         Command::Token(TokenCommand::Create {
             role,
@@ -527,6 +564,8 @@ async fn list(app: &App, arguments: ListArguments, format: Format) -> Result<(),
     let mut filter = CertificateFilter {
         mailbox: arguments.mailbox,
         state: arguments.state,
+        tier: arguments.tier,
+        account: arguments.account,
         cursor: None,
     };
     let mut found = Vec::new();
@@ -538,7 +577,49 @@ async fn list(app: &App, arguments: ListArguments, format: Format) -> Result<(),
             None => break,
         }
     }
-    output::certificates(format, &found)?;
+    match arguments.csv {
+        true => output::certificates_as_csv(&found)?,
+        false => output::certificates(format, &found)?,
+    }
+    Ok(())
+}
+
+async fn revoke_all(
+    app: &Arc<App>,
+    local: &Caller,
+    account: &AccountId,
+    reason: Reason,
+    dry_run: bool,
+    format: Format,
+) -> Result<(), Failure> {
+    let serials = match dry_run {
+        true => revocation::revocable(app, local, account).await?,
+        false => {
+            let report = |done: usize, all: usize| {
+                if done.is_multiple_of(PROGRESS_STEP) {
+                    progress(&format!("Revoked {done} of {all} …"));
+                }
+            };
+            revocation::revoke_all(app, local, account, reason, report).await?
+        }
+    };
+    let count = u64::try_from(serials.len()).unwrap_or(u64::MAX);
+    match format {
+        Format::Json => output::json(&serde_json::json!({
+            "account": account.as_ref(),
+            "reason": reason.as_ref(),
+            "dry_run": dry_run,
+            "serials": serials,
+        }))?,
+        Format::Text => {
+            let mut stdout = io::stdout().lock();
+            for serial in &serials {
+                writeln!(stdout, "{serial}")?;
+            }
+            let did = if dry_run { "Would revoke" } else { "Revoked" };
+            writeln!(stdout, "{did} {} of {account}.", counted(count, "certificate"))?;
+        }
+    }
     Ok(())
 }
 
@@ -608,7 +689,8 @@ Examples:
 const LIST_EXAMPLES: &str = "\
 Examples:
   sealwright ca list --data ca
-  sealwright ca list --data ca --mailbox alice@example.com --state valid --json";
+  sealwright ca list --data ca --mailbox alice@example.com --state valid --json
+  sealwright ca list --data ca --account acc-… --tier V4 --csv > certificates.csv";
 const REVOKE_EXAMPLES: &str = "\
 Examples:
   sealwright ca revoke --data ca 4f1c… --reason keyCompromise";
@@ -622,6 +704,11 @@ const ACCOUNT_EXAMPLES: &str = "\
 Examples:
   sealwright ca account create --data ca --name \"Example AB\"
   sealwright ca account create --data ca --name \"Alice Example\" --kind individual";
+const REVOKE_ALL_EXAMPLES: &str = "\
+Examples:
+  sealwright ca account revoke-all --data ca acc-… --reason cessationOfOperation --dry-run
+  sealwright ca account revoke-all --data ca acc-… --reason cessationOfOperation";
+const PROGRESS_STEP: usize = 100;
 const TOKEN_EXAMPLES: &str = "\
 Examples:
   sealwright ca token create --data ca --role officer --name \"Olga Officer\"

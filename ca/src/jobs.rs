@@ -14,6 +14,7 @@ use crate::audit::{self, Action};
 use crate::crl;
 use crate::error::{self, Error};
 use crate::issuance::{self, record};
+use crate::notices;
 use crate::orders;
 use crate::signature;
 use crate::store;
@@ -39,6 +40,7 @@ pub struct Schedule {
     recovered: bool,
     checkpoint: Option<Timestamp>,
     daily: Option<Timestamp>,
+    notices: Option<Timestamp>,
 }
 
 /// One look at the clock: does what is due.
@@ -55,6 +57,10 @@ pub async fn tick(app: &Arc<App>, schedule: &mut Schedule) {
     if due(schedule.checkpoint, CHECKPOINT_PERIOD) {
         schedule.checkpoint = Some(now);
         log("sign the audit log", audit::checkpoint(app).await.map(drop));
+    }
+    if due(schedule.notices, NOTICES_PERIOD) {
+        schedule.notices = Some(now);
+        log("send notices of expiry", notices::send_due(app).await.map(drop));
     }
     if due(schedule.daily, DAILY) {
         schedule.daily = Some(now);
@@ -228,6 +234,7 @@ fn errors_of(row: &CertificateRow, now: Timestamp) -> Vec<Finding> {
 /// How often the clock is looked at.
 const LOOK_AT_THE_CLOCK: Duration = Duration::from_secs(30);
 const CHECKPOINT_PERIOD: Span = Span::hours(1);
+const NOTICES_PERIOD: Span = Span::hours(1);
 /// DESIGN invariant 13: daily.
 const DAILY: Span = Span::hours(24);
 const RELINT_PAGE: i64 = 200;

@@ -15,6 +15,7 @@ pub mod issuance;
 pub mod issuers;
 pub mod jobs;
 pub mod mail;
+pub mod notices;
 pub mod orders;
 pub mod plans;
 pub mod revocation;

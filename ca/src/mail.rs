@@ -1,4 +1,4 @@
-//! Mail that the authority itself sends: challenges, so far.
+//! Mail that the authority itself sends: challenges and notices.
 //!
 //! A mail is made from checked values only: recipients are [`Mailbox`]es, subjects and bodies come from templates that
 //! are part of the program. Text that came from outside is filled into bodies, never into headers.
@@ -78,6 +78,11 @@ impl Mailer {
             },
             outbox,
         ))
+    }
+
+    /// Whether every mail is refused, since no server is configured.
+    pub(crate) fn goes_nowhere(&self) -> bool {
+        matches!(self.way, Way::Nowhere)
     }
 
     /// Hands the mail to the next server, which has then taken responsibility for it.

@@ -1,5 +1,6 @@
 //! Revocation (BR 4.9): who may, for which reason, and what follows.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -7,10 +8,10 @@ use std::sync::Arc;
 use policies::tier::Tier;
 use x509_cert::ext::pkix::CrlReason;
 
-use crate::accounts::{Caller, Role};
+use crate::accounts::{AccountId, Caller, Role};
 use crate::app::App;
 use crate::audit::{self, Action};
-use crate::certificates::Certificate;
+use crate::certificates::{self, Certificate};
 use crate::crl;
 use crate::error::Error;
 use crate::store;
@@ -25,6 +26,80 @@ use crate::validation::retry_waiting_orders;
 /// When the CRL cannot be made now, the certificate is revoked nevertheless and the CRL follows with the next run of
 /// [`crate::jobs::refresh_crls`].
 pub async fn revoke(app: &Arc<App>, caller: &Caller, serial: &str, reason: Reason) -> Result<Certificate, Error> {
+    let (certificate, changed) = record(app, caller, serial, reason).await?;
+    if changed {
+        publish(app, std::slice::from_ref(&certificate)).await;
+    }
+    Ok(certificate)
+}
+
+/// The serials of every certificate of an account that is valid now.
+pub async fn revocable(app: &App, caller: &Caller, account: &AccountId) -> Result<Vec<String>, Error> {
+    let mut query = certificates::Query {
+        account: Some(account.to_string()),
+        worth: Some(ca_api::CertificateState::Valid),
+        ..certificates::Query::default()
+    };
+    let mut serials = Vec::new();
+    loop {
+        let page = certificates::list(app, caller, query.clone()).await?;
+        let Some(last) = page.last() else { return Ok(serials) };
+        query.after = Some(last.id.clone());
+        serials.extend(page.into_iter().map(|certificate| certificate.serial));
+    }
+}
+
+/// Revokes every certificate of an account that is valid now, publishes one CRL and returns the serials.
+///
+/// `done` is told how many there are so far, and of how many. When one cannot be revoked it stops; those before it are
+/// revoked and published, and calling again goes on.
+pub async fn revoke_all(
+    app: &Arc<App>,
+    caller: &Caller,
+    account: &AccountId,
+    reason: Reason,
+    mut done: impl FnMut(usize, usize),
+) -> Result<Vec<String>, Error> {
+    let serials = revocable(app, caller, account).await?;
+    let mut revoked = Vec::new();
+    let mut outcome = Ok(());
+    for serial in &serials {
+        match record(app, caller, serial, reason).await {
+            Ok((certificate, _)) => revoked.push(certificate),
+            Err(error) => {
+                outcome = Err(error);
+                break;
+            }
+        }
+        done(revoked.len(), serials.len());
+    }
+    if !revoked.is_empty() {
+        publish(app, &revoked).await;
+    }
+    outcome.map(|()| serials)
+}
+
+/// The CRL that lists the revoked certificates, and the orders that may have waited for their seats.
+///
+/// The revocations are committed: a CRL that cannot be made now is no reason to tell the caller that they failed.
+async fn publish(app: &Arc<App>, revoked: &[Certificate]) {
+    if let Err(error) = crl::publish(app, &app.issuers.issuing).await {
+        let error = crate::error::chain(&error);
+        tracing::error!(
+            certificates = revoked.len(),
+            error,
+            "could not publish a CRL after a revocation"
+        );
+    }
+    let freed = revoked.iter().filter(|certificate| certificate.tier == Tier::V4);
+    let accounts: HashSet<&AccountId> = freed.map(|certificate| &certificate.account).collect();
+    for account in accounts {
+        retry_waiting_orders(app, account).await;
+    }
+}
+
+/// Writes the revocation down; `false` when there is nothing new.
+async fn record(app: &Arc<App>, caller: &Caller, serial: &str, reason: Reason) -> Result<(Certificate, bool), Error> {
     let account = match caller.role {
         Role::Operator | Role::Officer => None,
         Role::Subscriber | Role::Gateway => match &caller.account {
@@ -39,8 +114,7 @@ pub async fn revoke(app: &Arc<App>, caller: &Caller, serial: &str, reason: Reaso
         },
     };
     let now = app.now();
-    let issuer = &app.issuers.issuing;
-    let issuer_id = issuer.id.clone();
+    let issuer_id = app.issuers.issuing.id.clone();
     let serial = serial.to_owned();
     let actor = caller.principal_id.to_string();
     let (row, changed) = app
@@ -91,17 +165,7 @@ pub async fn revoke(app: &Arc<App>, caller: &Caller, serial: &str, reason: Reaso
             Ok((row, true))
         })
         .await?;
-    // The revocation is committed: a CRL that cannot be made now is no reason to tell the caller that it failed.
-    if changed && let Err(error) = crl::publish(app, issuer).await {
-        let error = crate::error::chain(&error);
-        tracing::error!(serial = row.serial, error, "could not publish a CRL after a revocation");
-    }
-    let certificate = Certificate::from_row(row)?;
-    if changed && certificate.tier == Tier::V4 {
-        // A seat has become free.
-        retry_waiting_orders(app, &certificate.account).await;
-    }
-    Ok(certificate)
+    Ok((Certificate::from_row(row)?, changed))
 }
 
 /// Why a certificate is revoked (RFC 5280 section 5.3.1, as far as BR 7.2.2 lets it stand for subscribers).

@@ -10,5 +10,6 @@ pub(crate) mod challenges;
 pub(crate) mod crls;
 pub(crate) mod evidence;
 pub(crate) mod issuers;
+pub(crate) mod notices;
 pub(crate) mod orders;
 pub(crate) mod rosters;

@@ -270,6 +270,14 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    expiry_notices (certificate_id, days_before) {
+        certificate_id -> Text,
+        days_before -> BigInt,
+        claimed_at -> BigInt,
+    }
+}
+
 diesel::joinable!(principals -> accounts (account_id));
 diesel::joinable!(api_tokens -> principals (principal_id));
 diesel::joinable!(cases -> accounts (account_id));

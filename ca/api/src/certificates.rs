@@ -48,7 +48,7 @@ pub struct Certificate {
     pub chain_pem: Option<String>,
 }
 
-/// `GET /v1/certificates?mailbox=&state=&cursor=`.
+/// `GET /v1/certificates?mailbox=&state=&tier=&account=&cursor=`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateFilter {
@@ -56,6 +56,11 @@ pub struct CertificateFilter {
     pub mailbox: Option<Mailbox>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<CertificateState>,
+    #[serde(default, with = "crate::text::optional", skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
+    /// For callers who see more than one account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
 }

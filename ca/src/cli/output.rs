@@ -43,6 +43,49 @@ pub(super) fn certificates(format: Format, certificates: &[Certificate]) -> io::
     table.print()
 }
 
+/// RFC 4180. A text that a spreadsheet would take for a formula begins with an apostrophe.
+pub(super) fn certificates_as_csv(certificates: &[Certificate]) -> io::Result<()> {
+    let mut csv = csv::Writer::from_writer(io::stdout().lock());
+    csv.write_record([
+        "serial",
+        "account",
+        "tier",
+        "generation",
+        "state",
+        "mailbox",
+        "subject",
+        "not_before",
+        "not_after",
+        "revoked_at",
+        "revocation_reason",
+    ])
+    .map_err(io::Error::other)?;
+    for certificate in certificates {
+        let cells = [
+            certificate.serial.clone(),
+            certificate.account.clone(),
+            certificate.tier.to_string(),
+            certificate.generation.to_string(),
+            certificate.state.to_string(),
+            certificate.mailbox.to_string(),
+            certificate.subject.clone(),
+            certificate.not_before.to_string(),
+            certificate.not_after.to_string(),
+            certificate.revoked_at.map(|at| at.to_string()).unwrap_or_default(),
+            certificate.revocation_reason.clone().unwrap_or_default(),
+        ];
+        csv.write_record(cells.map(harmless)).map_err(io::Error::other)?;
+    }
+    csv.flush()
+}
+
+fn harmless(cell: String) -> String {
+    match cell.starts_with(['=', '+', '-', '@']) {
+        true => format!("'{cell}"),
+        false => cell,
+    }
+}
+
 pub(super) fn certificate(format: Format, certificate: &Certificate) -> io::Result<()> {
     if format == Format::Json {
         return json(certificate);
@@ -162,6 +205,13 @@ mod tests {
             table.to_string(),
             "ID   NAME     KIND\na    Zoë      individual\nbcd  Example  organization\n"
         );
+    }
+
+    #[test]
+    fn a_spreadsheet_finds_no_formula() {
+        assert_eq!(harmless("=1+1@example.com".to_owned()), "'=1+1@example.com");
+        assert_eq!(harmless("+a@example.com".to_owned()), "'+a@example.com");
+        assert_eq!(harmless("a=b@example.com".to_owned()), "a=b@example.com");
     }
 
     #[test]

@@ -42,6 +42,7 @@ fn a_folder_becomes_an_authority_once() {
     for words in [
         &["list"] as &[&str],
         &["list", "--json", "--state", "valid"],
+        &["list", "--csv", "--tier", "V4", "--account", "acc-nobody"],
         &["account", "create", "--name", "Example"],
         &["account", "list", "--json"],
         &[
@@ -83,6 +84,17 @@ fn a_folder_becomes_an_authority_once() {
         ),
         (&["account", "create", "--name", " "], ExitCode::from(2)),
         (&["plan", "show", "acc-nobody"], ExitCode::FAILURE),
+        (
+            &[
+                "account",
+                "revoke-all",
+                "acc-nobody",
+                "--reason",
+                "superseded",
+                "--dry-run",
+            ],
+            ExitCode::FAILURE,
+        ),
         (
             &["roster", "import", "--account", "acc-nobody", "missing.csv"],
             ExitCode::FAILURE,
@@ -160,6 +172,18 @@ fn usage_that_makes_no_sense_is_refused_before_anything_happens() {
         &["init", "--data", "x", "--pkcs11-pin-file", "p"],
         &["token", "create", "--data", "x", "--role", "root", "--name", "n"],
         &["plan", "set", "--data", "x", "acc-1", "gold"],
+        &["account", "revoke-all", "--data", "x", "acc-1"],
+        &[
+            "account",
+            "revoke-all",
+            "--data",
+            "x",
+            "acc-1",
+            "--reason",
+            "certificateHold",
+        ],
+        &["list", "--data", "x", "--tier", "V5"],
+        &["list", "--data", "x", "--csv", "--json"],
         &["plan", "seats", "--data", "x", "acc-1", "--", "-1"],
         &[
             "token",

@@ -54,7 +54,9 @@ pub(super) async fn revoke_certificate(
 pub(crate) async fn page(app: &App, caller: &Caller, filter: CertificateFilter) -> Result<CertificatePage, Error> {
     let query = certificates::Query {
         mailbox: filter.mailbox,
-        state: None,
+        tier: filter.tier,
+        account: filter.account,
+        worth: filter.state,
         after: filter.cursor,
         limit: PAGE,
     };
@@ -68,10 +70,6 @@ pub(crate) async fn page(app: &App, caller: &Caller, filter: CertificateFilter) 
     let certificates = found
         .into_iter()
         .map(|certificate| on_the_wire(certificate, now))
-        // Whether a certificate has expired depends on now, so the state is filtered here: a page may be short.
-        .filter(
-            |certificate| !matches!((certificate, filter.state), (Ok(found), Some(wanted)) if found.state != wanted),
-        )
         .collect::<Result<_, _>>()?;
     Ok(CertificatePage {
         certificates,

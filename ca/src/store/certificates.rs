@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+pub(crate) use ca_api::CertificateState as Worth;
 use diesel::prelude::*;
 use migrations::schema::{certificate_evidence, certificates};
 use migrations::{AnyConnection, AsText};
@@ -258,11 +259,51 @@ pub(crate) fn held(
         .load(conn)
 }
 
+/// Certificates that are signed, not revoked and end after `from` and at or before `until`, after the identifier `after`.
+pub(crate) fn ending(
+    conn: &mut AnyConnection,
+    from: i64,
+    until: i64,
+    after: Option<&str>,
+    limit: i64,
+) -> QueryResult<Vec<CertificateRow>> {
+    let mut query = certificates::table
+        .filter(certificates::state.eq(AsText(CertificateState::Signed)))
+        .filter(certificates::revoked_at.is_null())
+        .filter(certificates::not_after.gt(from))
+        .filter(certificates::not_after.le(until))
+        .select(CertificateRow::as_select())
+        .order(certificates::id.asc())
+        .limit(limit)
+        .into_boxed();
+    if let Some(after) = after {
+        query = query.filter(certificates::id.gt(after.to_owned()));
+    }
+    query.load(conn)
+}
+
+/// Whether the mailbox holds a certificate of the same tier and account that ends later.
+pub(crate) fn is_renewed(conn: &mut AnyConnection, row: &CertificateRow) -> QueryResult<bool> {
+    let later: i64 = certificates::table
+        .filter(certificates::account_id.eq(&row.account_id))
+        .filter(certificates::mailbox.eq(&row.mailbox))
+        .filter(certificates::tier.eq(row.tier))
+        .filter(certificates::state.eq(AsText(CertificateState::Signed)))
+        .filter(certificates::revoked_at.is_null())
+        .filter(certificates::not_after.gt(row.not_after))
+        .count()
+        .get_result(conn)?;
+    Ok(later > 0)
+}
+
 /// What `page` leaves out.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
     pub(crate) account_id: Option<String>,
     pub(crate) mailbox: Option<String>,
+    pub(crate) tier: Option<Tier>,
+    /// What the certificates are worth at an instant.
+    pub(crate) worth: Option<(Worth, i64)>,
     pub(crate) state: Option<CertificateState>,
     /// Only certificates whose notAfter is at or after this second.
     pub(crate) not_expired_at: Option<i64>,
@@ -285,6 +326,27 @@ pub(crate) fn page(
     }
     if let Some(mailbox) = &filter.mailbox {
         query = query.filter(certificates::mailbox.eq(mailbox.clone()));
+    }
+    if let Some(tier) = filter.tier {
+        query = query.filter(certificates::tier.eq(AsText(tier)));
+    }
+    if let Some((worth, instant)) = filter.worth {
+        let stored = match worth {
+            Worth::Recorded => CertificateState::Recorded,
+            Worth::Abandoned => CertificateState::Abandoned,
+            Worth::Valid | Worth::Expired | Worth::Revoked => CertificateState::Signed,
+        };
+        query = query.filter(certificates::state.eq(AsText(stored)));
+        query = match worth {
+            Worth::Recorded | Worth::Abandoned => query,
+            Worth::Revoked => query.filter(certificates::revoked_at.is_not_null()),
+            Worth::Valid => query
+                .filter(certificates::revoked_at.is_null())
+                .filter(certificates::not_after.ge(instant)),
+            Worth::Expired => query
+                .filter(certificates::revoked_at.is_null())
+                .filter(certificates::not_after.lt(instant)),
+        };
     }
     if let Some(state) = filter.state {
         query = query.filter(certificates::state.eq(AsText(state)));

@@ -2,10 +2,14 @@
 
 #[path = "audit.rs"]
 mod audit;
+#[path = "bulk.rs"]
+mod bulk;
 #[path = "evidence.rs"]
 mod evidence;
 #[path = "issuance.rs"]
 mod issuance;
+#[path = "notices.rs"]
+mod notices;
 #[path = "orders.rs"]
 mod orders;
 #[path = "plans.rs"]

@@ -1,0 +1,2 @@
+DROP INDEX certificates_by_not_after;
+DROP TABLE expiry_notices;

@@ -1,0 +1,9 @@
+-- Which notices of a certificate's end were sent, so that none is sent twice.
+CREATE TABLE expiry_notices (
+    certificate_id TEXT NOT NULL REFERENCES certificates (id),
+    days_before INTEGER NOT NULL,
+    claimed_at INTEGER NOT NULL,
+    PRIMARY KEY (certificate_id, days_before)
+) STRICT;
+
+CREATE INDEX certificates_by_not_after ON certificates (not_after);
