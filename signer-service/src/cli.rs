@@ -1,6 +1,7 @@
 //! `sealwright gateway …`
 
 mod message;
+mod user;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,9 @@ pub enum Command {
     /// The mailboxes that the gateway signs for, with their certificates.
     #[command(subcommand, after_help = IDENTITIES_EXAMPLES)]
     Identities(Identities),
+    /// Who may log in to send mail (SMTP AUTH).
+    #[command(subcommand, after_help = USER_EXAMPLES)]
+    User(user::User),
     /// Sign the message on standard input to standard output, as the relay would.
     #[command(after_help = SIGN_EXAMPLES)]
     Sign(message::Sign),
@@ -115,6 +119,7 @@ pub fn run(command: Command, clock: Arc<dyn Clock>) -> ExitCode {
         match command {
             Command::Init(options) => initialize(&options),
             Command::Serve(data) => serve(&data, clock).await,
+            Command::User(command) => user::run(&command),
             Command::Sign(options) => message::sign(&options, clock).await,
             Command::Explain(options) => message::explain(&options, clock).await,
             Command::Identities(Identities::List(data)) => list(&data, clock).await,
@@ -357,6 +362,12 @@ Examples:
   sealwright gateway identities list --data gateway
   sealwright gateway identities list --data gateway --json
   sealwright gateway identities enrol --data gateway alice@example.com";
+
+const USER_EXAMPLES: &str = "\
+Examples:
+  sealwright gateway user add --data gateway --may-sign-for alice@example.com alice < password.txt
+  sealwright gateway user list --data gateway
+  sealwright gateway user remove --data gateway alice";
 
 const SIGN_EXAMPLES: &str = "\
 Examples:

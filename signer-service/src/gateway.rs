@@ -22,6 +22,7 @@ use crate::error::Error;
 use crate::identity::{Identities, blocking};
 use crate::next_hop::NextHopPool;
 use crate::store::identities::{self as store, State};
+use crate::users::Users;
 
 /// The running gateway.
 pub struct Gateway {
@@ -32,6 +33,8 @@ pub struct Gateway {
     pub(crate) enroller: Enroller,
     pub(crate) next_hops: NextHopPool,
     pub(crate) delivered: Delivered,
+    /// Who may log in; nobody if there are none.
+    pub(crate) users: Option<Arc<Users>>,
     pub(crate) server_tls: Arc<ServerConfig>,
     keys: Arc<dyn KeyStore>,
     db: Pool,
@@ -112,6 +115,7 @@ impl Gateway {
             config.next_hop.idle,
         );
         let server_tls = tls_identity(&config, parts.clock.now())?.server_config();
+        let users = Users::open(&config.folder)?.map(Arc::new);
         Ok(Arc::new(Self {
             config,
             clock: parts.clock,
@@ -120,6 +124,7 @@ impl Gateway {
             enroller,
             next_hops,
             delivered: Delivered::default(),
+            users,
             server_tls,
             keys,
             db,

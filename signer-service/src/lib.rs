@@ -18,6 +18,7 @@ pub mod relay;
 pub mod server;
 mod store;
 pub mod treatment;
+mod users;
 pub mod wishes;
 
 pub use config::Config;

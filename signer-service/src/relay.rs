@@ -7,12 +7,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
-use policies::signing::MaySign;
 use policies::time::Timestamp;
 use smtp::Reply;
 use smtp::client::{ClientError, Connection};
 use smtp::envelope::{Body, MailFrom, Parameter, RcptTo};
-use smtp::server::{Peer, Service, Session};
+use smtp::server::{Authenticated, Peer, Service, Session};
 use verifier::header::HeaderBlock;
 
 use crate::delivered;
@@ -22,6 +21,7 @@ use crate::mime::signed::Smtputf8;
 use crate::next_hop::{NextHop, NoConnection};
 use crate::plan::Envelope;
 use crate::treatment::{Refusal, ReversePath};
+use crate::users::Rights;
 use crate::wishes::TrustFields;
 
 /// Takes in mail from those networks that the configuration names.
@@ -38,7 +38,8 @@ impl Service for Relay {
     type Session = RelaySession;
 
     fn connect(&self, peer: SocketAddr) -> Result<RelaySession, Reply> {
-        let Some(may_sign_for) = self.0.config.authorized_from(peer.ip()) else {
+        let from_here = self.0.config.authorized_from(peer.ip());
+        if from_here.is_none() && self.0.users.is_none() {
             return Err(Reply::new(
                 554,
                 Some([5, 7, 1]),
@@ -47,11 +48,13 @@ impl Service for Relay {
                     peer.ip().to_canonical()
                 ),
             ));
-        };
+        }
         Ok(RelaySession {
             gateway: self.0.clone(),
-            may_sign_for,
-            fields: self.0.config.fields_from(peer.ip()),
+            rights: from_here.map(|may_sign_for| Rights {
+                may_sign_for,
+                fields: self.0.config.fields_from(peer.ip()),
+            }),
             peer: None,
             address: peer,
             next_hop: None,
@@ -64,9 +67,9 @@ impl Service for Relay {
 #[derive(Debug)]
 pub struct RelaySession {
     gateway: Arc<Gateway>,
-    /// From the network that the sender is in, and from nothing else.
-    may_sign_for: Vec<MaySign>,
-    fields: TrustFields,
+    /// From the user who has logged in, else from the network that the sender is in, and from nothing else. Without
+    /// any, no mail is taken.
+    rights: Option<Rights>,
     peer: Option<Peer>,
     address: SocketAddr,
     /// Lent by the pool for one transaction.
@@ -87,7 +90,20 @@ impl Session for RelaySession {
         self.peer = Some(peer.clone());
     }
 
+    fn authenticated(&mut self, user: &Authenticated, peer: &Peer) {
+        self.peer = Some(peer.clone());
+        // Less than the network may, if that is what the user may.
+        self.rights = self.gateway.users.as_ref().and_then(|users| users.rights(user.user()));
+    }
+
     async fn mail(&mut self, from: MailFrom) -> Reply {
+        if self.rights.is_none() {
+            return Reply::new(
+                530,
+                Some([5, 7, 0]),
+                "Log in first; this network may not send mail without",
+            );
+        }
         let transaction = Transaction {
             reverse_path: if from.address.is_empty() {
                 ReversePath::Null
@@ -168,6 +184,11 @@ impl Session for RelaySession {
 
     fn tls_started(&mut self) {
         self.peer = None;
+        let config = &self.gateway.config;
+        self.rights = config.authorized_from(self.address.ip()).map(|may_sign_for| Rights {
+            may_sign_for,
+            fields: config.fields_from(self.address.ip()),
+        });
         self.transaction = None;
         self.next_hop = None;
     }
@@ -328,8 +349,8 @@ impl RelaySession {
         let envelope = Envelope {
             reverse_path: transaction.reverse_path,
             recipients: &recipients,
-            may_sign_for: &self.may_sign_for,
-            fields: self.fields,
+            may_sign_for: self.rights.as_ref().map_or(&[], |rights| &rights.may_sign_for),
+            fields: self.rights.as_ref().map_or(TrustFields::Ignore, |rights| rights.fields),
             now: self.gateway.clock.now(),
         };
         copies(&self.gateway, message, &envelope, transaction.smtputf8)

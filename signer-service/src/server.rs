@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use policies::time::Clock;
-use smtp::server::{Extension, Settings};
+use rand_core::UnwrapErr;
+use smtp::server::{Authentication, Extension, Settings};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::error::Error;
 use crate::gateway::{Gateway, GatewayParts};
 use crate::relay::Relay;
+use crate::users;
 
 /// Starts gateways.
 #[derive(Debug)]
@@ -37,6 +39,12 @@ impl Server {
         let settings = Settings {
             max_message_size: config.max_message_size,
             tls: Some(gateway.server_tls.clone()),
+            authentication: gateway.users.as_ref().map(|users| {
+                let random = UnwrapErr(rand::rngs::SysRng);
+                let mut authentication = Authentication::new(users.clone(), users.secret(), random);
+                authentication.iterations = users::ITERATIONS;
+                authentication
+            }),
             extensions: if config.next_hop.dsn {
                 vec![Extension::DSN]
             } else {

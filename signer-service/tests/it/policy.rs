@@ -62,7 +62,8 @@ async fn what_shall_be_encrypted_is_never_sent_in_clear() {
 
 #[tokio::test]
 async fn flags_are_obeyed_as_far_as_policy_goes_and_never_sent() {
-    let world = world("[policy.system]\nsign = \"no\"\n[policy.mailbox.\"carol@example.com\"]\nsign = \"required\"").await;
+    let world =
+        world("[policy.system]\nsign = \"no\"\n[policy.mailbox.\"carol@example.com\"]\nsign = \"required\"").await;
     for (subject_line, signed) in [("Test", false), ("[sign] Test", true), ("Test [clear]", false)] {
         let reply = world
             .send("alice@example.com", &["bob@example.net"], &subject(subject_line))
@@ -71,10 +72,7 @@ async fn flags_are_obeyed_as_far_as_policy_goes_and_never_sent() {
         assert_eq!(is_signed(&world.last()), signed, "{subject_line}");
         assert!(find(&world.last(), b"\r\nSubject: Test\r\n").is_some());
     }
-    openssl_verifies(
-        &world.sink.messages()[1].content,
-        world.authority(),
-    );
+    openssl_verifies(&world.sink.messages()[1].content, world.authority());
     let carol = subject("[clear] Test").replace("alice@", "carol@");
     let reply = world.send("carol@example.com", &["bob@example.net"], &carol).await;
     check(&reply, 550, [5, 7, 1], "policy.mailbox.\"carol@example.com\"");
@@ -90,7 +88,11 @@ async fn without_a_certificate_mail_is_sent_or_held_as_policy_says() {
     assert!(world.alice_writes().await.is_positive());
     assert!(!is_signed(&world.last()));
     world.ca.set(Mood::Unavailable);
-    assert_eq!(world.alice_writes().await.code(), 451, "what may get better is waited for");
+    assert_eq!(
+        world.alice_writes().await.code(),
+        451,
+        "what may get better is waited for"
+    );
     // A message that asks to be signed is.
     world.ca.set(Mood::NotValidated);
     let reply = world
@@ -139,21 +141,37 @@ async fn fields_are_wishes_of_trusted_senders_only() {
             assert!(find(&world.last().to_ascii_lowercase(), b"x-sealwright").is_none());
         }
         let message = format!("X-Sealwright-Sign: no\r\n{ALICE_WRITES}");
-        assert!(world.send("alice@example.com", &["bob@example.net"], &message).await.is_positive());
+        assert!(
+            world
+                .send("alice@example.com", &["bob@example.net"], &message)
+                .await
+                .is_positive()
+        );
         assert_eq!(is_signed(&world.last()), !obeyed);
         assert!(find(&world.last(), b"X-Sealwright").is_none());
         let message = format!("X-Sealwright-Format: opaque\r\n{ALICE_WRITES}");
-        assert!(world.send("alice@example.com", &["bob@example.net"], &message).await.is_positive());
+        assert!(
+            world
+                .send("alice@example.com", &["bob@example.net"], &message)
+                .await
+                .is_positive()
+        );
         assert_eq!(find(&world.last(), b"smime-type=signed-data").is_some(), obeyed);
     }
 }
 
-const OPAQUE_FOR_ORG: &str = "[policy.recipient.\"example.org\"]\nformat = \"opaque\"\n[policy.recipient.\"list@example.org\"]\nsign = \"no\"";
+const OPAQUE_FOR_ORG: &str =
+    "[policy.recipient.\"example.org\"]\nformat = \"opaque\"\n[policy.recipient.\"list@example.org\"]\nsign = \"no\"";
 
 #[tokio::test]
 async fn each_recipient_gets_what_is_agreed_with_it() {
     let world = world(OPAQUE_FOR_ORG).await;
-    let to = ["bob@example.net", "eve@example.org", "dan@example.net", "list@example.org"];
+    let to = [
+        "bob@example.net",
+        "eve@example.org",
+        "dan@example.net",
+        "list@example.org",
+    ];
     let delivery = world.deliver("alice@example.com", &to, ALICE_WRITES).await;
     for recipient in 0..4 {
         assert!(delivery.outcome(recipient).is_positive(), "{delivery:?}");
@@ -264,21 +282,36 @@ async fn signatures_of_senders_are_replaced_if_they_are_intact() {
     );
     for message in [&signed, &opaque] {
         let text = str::from_utf8(message).unwrap();
-        assert!(world.send("alice@example.com", &["bob@example.net"], text).await.is_positive());
+        assert!(
+            world
+                .send("alice@example.com", &["bob@example.net"], text)
+                .await
+                .is_positive()
+        );
         let arrived = world.last();
         openssl_verifies(&arrived, world.authority());
-        assert_eq!(crate::support::contents(&arrived), crate::support::contents(ALICE_WRITES.as_bytes()));
+        assert_eq!(
+            crate::support::contents(&arrived),
+            crate::support::contents(ALICE_WRITES.as_bytes())
+        );
         assert_ne!(
             crate::support::signed_parts(&arrived).1,
             crate::support::signed_parts(&signed).1
         );
     }
-    let changed = String::from_utf8(signed.clone()).unwrap().replace("Hello Bob", "Hallo Bob");
+    let changed = String::from_utf8(signed.clone())
+        .unwrap()
+        .replace("Hello Bob", "Hallo Bob");
     let reply = world.send("alice@example.com", &["bob@example.net"], &changed).await;
     check(&reply, 554, [5, 6, 0], "not intact");
     // Twice signed: the outer one is not the only one, so nothing is touched.
     let twice = String::from_utf8(alice.sign(&signed).unwrap()).unwrap();
-    assert!(world.send("alice@example.com", &["bob@example.net"], &twice).await.is_positive());
+    assert!(
+        world
+            .send("alice@example.com", &["bob@example.net"], &twice)
+            .await
+            .is_positive()
+    );
     assert!(find(&world.last(), twice.as_bytes()).is_some());
 }
 
@@ -332,7 +365,10 @@ async fn notification_parameters_go_on_to_a_next_hop_that_knows_them() {
     let world = with_dsn(Sink::new(), vec![Extension::DSN]).await;
     let mut connection = world.connect().await.unwrap();
     assert!(connection.capabilities().offers("DSN"));
-    let delivery = connection.send(&from, std::slice::from_ref(&to), ALICE_WRITES.as_bytes()).await.unwrap();
+    let delivery = connection
+        .send(&from, std::slice::from_ref(&to), ALICE_WRITES.as_bytes())
+        .await
+        .unwrap();
     assert!(delivery.outcome(0).is_positive(), "{delivery:?}");
     let arrived = &world.sink.messages()[0];
     assert_eq!(arrived.from.parameters, from.parameters);

@@ -32,7 +32,11 @@ fn codes(verdict: &Verdict) -> Vec<&'static str> {
 }
 
 /// Which findings tell of headers.
-const OF_HEADERS: [&str; 3] = ["headers-not-covered", "protected-field-differs", "protected-from-differs"];
+const OF_HEADERS: [&str; 3] = [
+    "headers-not-covered",
+    "protected-field-differs",
+    "protected-from-differs",
+];
 
 #[test]
 fn openssl_and_our_verifier_accept_protected_headers() {
@@ -94,8 +98,14 @@ fn raw_text_outside_is_written_as_inside() {
     let signed = alice
         .sign_protected(message.as_bytes(), Smtputf8::NotRequested, HeaderProtection::Clear)
         .unwrap();
-    assert!(signed.starts_with(b"From: alice@example.com\r\nSubject: =?utf-8?B?R3LDvMOfZQ==?=\r\nTo: bob@example.net\r\n"));
-    assert!(!codes(&verdict(&signed, &alice)).iter().any(|code| OF_HEADERS.contains(code)));
+    assert!(
+        signed.starts_with(b"From: alice@example.com\r\nSubject: =?utf-8?B?R3LDvMOfZQ==?=\r\nTo: bob@example.net\r\n")
+    );
+    assert!(
+        !codes(&verdict(&signed, &alice))
+            .iter()
+            .any(|code| OF_HEADERS.contains(code))
+    );
 }
 
 #[test]
@@ -141,10 +151,14 @@ fn openssl_opens_opaque_messages() {
         }
         let signed = alice.sign_opaque(format!("{HEADER}\r\nHello\r\n").as_bytes(), HeaderProtection::Off);
         let text = String::from_utf8(signed.clone()).unwrap();
-        assert!(text.contains("Content-Type: application/pkcs7-mime; smime-type=signed-data;\r\n name=\"smime.p7m\"\r\n"));
-        // A changed letter in the middle of the base64.
-        let middle = signed.len() / 2;
-        let at = (middle..signed.len()).find(|at| signed[*at].is_ascii_lowercase()).unwrap();
+        assert!(
+            text.contains("Content-Type: application/pkcs7-mime; smime-type=signed-data;\r\n name=\"smime.p7m\"\r\n")
+        );
+        // A changed letter in the base64 of the content, which comes first.
+        let body = find(&signed, b"\r\n\r\n").unwrap() + 4;
+        let at = (body + 200..body + 276)
+            .find(|at| signed[*at].is_ascii_lowercase())
+            .unwrap();
         let mut changed = signed;
         changed[at] = changed[at].to_ascii_uppercase();
         assert!(opened(&changed, &alice).is_err());
@@ -163,7 +177,11 @@ fn a_signature_comes_off_again() {
         for signed in [clear, alice.sign_opaque(&message, HeaderProtection::Clear)] {
             let stripped = strip(&signed).unwrap().expect("it is signed");
             assert_eq!(contents(&stripped), contents(&message));
-            assert!(find(&stripped, b"hp=").is_none(), "{}", String::from_utf8_lossy(&stripped));
+            assert!(
+                find(&stripped, b"hp=").is_none(),
+                "{}",
+                String::from_utf8_lossy(&stripped)
+            );
             let again = alice
                 .sign_protected(&stripped, Smtputf8::NotRequested, HeaderProtection::Clear)
                 .unwrap();
@@ -188,6 +206,7 @@ fn other_signatures_stay_on() {
     ] {
         assert_eq!(strip(message).unwrap(), None, "{}", String::from_utf8_lossy(message));
     }
-    let cut = b"Content-Type: multipart/signed; protocol=\"application/pkcs7-signature\"; boundary=b\r\n\r\n--b\r\n\r\nx\r\n";
+    let cut =
+        b"Content-Type: multipart/signed; protocol=\"application/pkcs7-signature\"; boundary=b\r\n\r\n--b\r\n\r\nx\r\n";
     assert!(strip(cut).is_err());
 }

@@ -18,7 +18,10 @@ fn check(rest: impl AsRef<[u8]>, expected: MimeError) {
         parts: 10,
         octets: 100_000,
     };
-    assert_eq!(prepare(&message, Smtputf8::NotRequested, HeaderProtection::Off, limits).unwrap_err(), expected);
+    assert_eq!(
+        prepare(&message, Smtputf8::NotRequested, HeaderProtection::Off, limits).unwrap_err(),
+        expected
+    );
 }
 
 fn boundary(text: &str) -> String {
@@ -200,8 +203,15 @@ fn budgets() {
         parts: 10,
         octets: 100_000,
     };
-    let signs =
-        |message: String| prepare(format!("{FROM}{message}").as_bytes(), Smtputf8::NotRequested, HeaderProtection::Off, limits).is_ok();
+    let signs = |message: String| {
+        prepare(
+            format!("{FROM}{message}").as_bytes(),
+            Smtputf8::NotRequested,
+            HeaderProtection::Off,
+            limits,
+        )
+        .is_ok()
+    };
     assert!(signs(nested(5)));
     check(nested(6), MimeError::TooDeep { limit: 5 });
     let messages = "Content-Type: message/rfc822\r\n\r\n";

@@ -241,6 +241,14 @@ impl World {
         next_hop_lines: &str,
         sender: &str,
     ) -> Self {
+        Self::make(sink, next_hop, next_hop_lines, sender, None).await
+    }
+
+    pub(crate) async fn with_users(sink: Sink, next_hop: SocketAddr, sender: &str, users: &str) -> Self {
+        Self::make(sink, next_hop, "", sender, Some(users)).await
+    }
+
+    async fn make(sink: Sink, next_hop: SocketAddr, next_hop_lines: &str, sender: &str, users: Option<&str>) -> Self {
         let ca = Arc::new(FakeAuthority {
             mood: Mutex::new(ISSUE),
             orders: Mutex::default(),
@@ -274,6 +282,9 @@ impl World {
         let clock = Arc::new(FixedClock::new(now()));
         let data = folder.path().join("gateway");
         signer_service::init::create(&data, &configuration).unwrap();
+        if let Some(users) = users {
+            std::fs::write(data.join("users.toml"), users).unwrap();
+        }
         let gateway = open(&data, &clock).await;
         let running = Server::serve(gateway.clone()).await.unwrap();
         Self {
@@ -312,6 +323,10 @@ impl World {
 
     pub(crate) fn authority(&self) -> &Authority {
         &self.ca.authority
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.running.smtp_addr()
     }
 
     pub(crate) async fn connect(&self) -> Result<Connection, ClientError> {
