@@ -166,7 +166,8 @@ async fn serve(data: &Data, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let next_hop = gateway.config().next_hop.clone();
     let running = Server::serve(gateway).await?;
     if data.json {
-        println!("{}", json!({ "smtp": running.smtp_addr().to_string() }));
+        let milter = running.milter().map(ToString::to_string);
+        println!("{}", json!({ "smtp": running.smtp_addr().to_string(), "milter": milter }));
     } else {
         println!(
             "Taking in mail on {}, passing it on to {}:{}. Stop with Ctrl-C.",
@@ -174,6 +175,9 @@ async fn serve(data: &Data, clock: Arc<dyn Clock>) -> Result<(), Failure> {
             next_hop.host,
             next_hop.port
         );
+        if let Some(milter) = running.milter() {
+            println!("Signing for a mail server as the milter {milter}.");
+        }
     }
     stop_requested().await?;
     running.shutdown().await;

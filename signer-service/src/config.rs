@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use keys::KeyAlgorithm;
+use milter::server::{Endpoint, InvalidEndpoint};
 use policies::signing::MaySign;
 use policies::tier::Generation;
 use serde::Deserialize;
@@ -27,6 +28,8 @@ pub struct Config {
     pub database: String,
     /// Where mail is taken in. Port 0 lets the system choose.
     pub listen: SocketAddr,
+    /// Where a mail server has its mail signed by milter, if at all.
+    pub milter: Option<Endpoint>,
     /// The name in the greeting, in EHLO to the next hop and in Received fields.
     pub hostname: String,
     pub next_hop: NextHop,
@@ -93,6 +96,8 @@ pub struct Account {
 #[derive(Clone, Debug)]
 pub struct Sender {
     pub networks: Vec<Network>,
+    /// Names of logins at the mail server whose milter this is; either these or the networks suffice.
+    pub auth: Vec<String>,
     pub may_sign_for: Vec<MaySign>,
     /// Whether its `X-Sealwright-` fields are obeyed.
     pub fields: TrustFields,
@@ -194,11 +199,20 @@ impl Config {
                 .map(|network| network.parse())
                 .collect::<Result<Vec<Network>, _>>();
             let networks = networks.map_err(|reason| format!("[[sender]] networks: {reason}"))?;
-            if networks.is_empty() {
-                return Err("[[sender]]: name at least one network".to_owned());
+            if networks.is_empty() && sender.auth.is_empty() {
+                return Err("[[sender]]: name at least one network or login (auth)".to_owned());
+            }
+            if sender.auth.iter().any(String::is_empty) {
+                return Err("[[sender]] auth: a login has no name".to_owned());
+            }
+            if !sender.auth.is_empty() && file.milter.is_none() {
+                return Err(
+                    "[[sender]] auth: logins are told by a mail server to the [milter], and there is none".to_owned(),
+                );
             }
             senders.push(Sender {
                 networks,
+                auth: sender.auth,
                 may_sign_for,
                 fields: if sender.trust_fields {
                     TrustFields::Obey
@@ -224,6 +238,11 @@ impl Config {
         Ok(Self {
             database,
             listen: file.listen,
+            milter: file
+                .milter
+                .map(|milter| milter.listen.parse())
+                .transpose()
+                .map_err(|error: InvalidEndpoint| format!("milter.listen: {error}"))?,
             hostname: file.hostname,
             next_hop: NextHop {
                 host,
@@ -260,11 +279,19 @@ impl Config {
     ///
     /// Several `[[sender]]` entries with the same network add up.
     pub fn authorized_from(&self, peer: IpAddr) -> Option<Vec<MaySign>> {
-        let mut matching = self
-            .senders
-            .iter()
-            .filter(|sender| sender.networks.iter().any(|network| network.contains(peer)))
-            .peekable();
+        self.authorized(|sender| sender.networks.iter().any(|network| network.contains(peer)))
+    }
+
+    /// As [`Config::authorized_from`], for one who has also logged in or is not known by address.
+    pub fn authorized_as(&self, peer: Option<IpAddr>, login: Option<&str>) -> Option<Vec<MaySign>> {
+        self.authorized(|sender| {
+            peer.is_some_and(|peer| sender.networks.iter().any(|network| network.contains(peer)))
+                || login.is_some_and(|login| sender.auth.iter().any(|known| known == login))
+        })
+    }
+
+    fn authorized(&self, applies: impl Fn(&Sender) -> bool) -> Option<Vec<MaySign>> {
+        let mut matching = self.senders.iter().filter(|sender| applies(sender)).peekable();
         matching.peek()?;
         Some(
             matching
@@ -399,6 +426,7 @@ struct ConfigFile {
     max_message_size: usize,
     next_hop: NextHopFile,
     ca: CertificateAuthorityFile,
+    milter: Option<MilterFile>,
     #[serde(default)]
     account: Vec<AccountFile>,
     #[serde(default)]
@@ -436,6 +464,12 @@ struct CertificateAuthorityFile {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct MilterFile {
+    listen: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct AccountFile {
     token_file: PathBuf,
     #[serde(default)]
@@ -447,7 +481,10 @@ struct AccountFile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SenderFile {
+    #[serde(default)]
     networks: Vec<String>,
+    #[serde(default)]
+    auth: Vec<String>,
     may_sign_for: Vec<String>,
     #[serde(default)]
     trust_fields: bool,
@@ -558,6 +595,28 @@ mod tests {
     }
 
     #[test]
+    fn a_login_counts_only_where_it_is_told() {
+        let config = parse(
+            "[milter]\nlisten = \"unix:/run/sealwright/milter.sock\"\n[[sender]]\nauth = [\"alice\"]\nmay_sign_for = [\"alice@example.org\"]\n[[sender]]\nnetworks = [\"192.0.2.0/24\"]\nmay_sign_for = [\"example.com\"]",
+        )
+        .unwrap();
+        let peer = "192.0.2.1".parse().unwrap();
+        let count = |peer, login| config.authorized_as(peer, login).map(|allowed| allowed.len());
+        assert_eq!(count(Some(peer), Some("alice")), Some(2));
+        assert_eq!(count(None, Some("alice")), Some(1));
+        assert_eq!(count(Some(peer), None), Some(1));
+        assert_eq!(count(None, None), None);
+        assert_eq!(count(None, Some("")), None);
+        assert_eq!(count(None, Some("Alice")), None);
+        assert_eq!(count(Some("198.51.100.1".parse().unwrap()), Some("mallory")), None);
+        assert_eq!(
+            config.authorized_from(peer).map(|allowed| allowed.len()),
+            Some(1),
+            "the relay knows networks only"
+        );
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (extra, expected) in [
             ("[[sender]]\nnetworks = [\"10.0.0.1/8\"]\nmay_sign_for = []", "bits set"),
@@ -567,6 +626,15 @@ mod tests {
                 "not a network",
             ),
             ("[[sender]]\nnetworks = []\nmay_sign_for = []", "at least one network"),
+            ("[[sender]]\nmay_sign_for = []", "at least one network"),
+            ("[[sender]]\nauth = [\"alice\"]\nmay_sign_for = []", "there is none"),
+            (
+                "[milter]\nlisten = \"inet:127.0.0.1:0\"\n[[sender]]\nauth = [\"\"]\nmay_sign_for = []",
+                "no name",
+            ),
+            ("[milter]\nlisten = \"inet:192.0.2.1:8891\"", "not a loopback address"),
+            ("[milter]\nlisten = \"milter.sock\"", "milter.listen"),
+            ("[milter]", "listen"),
             (
                 "[[sender]]\nnetworks = [\"::1\"]\nmay_sign_for = [\"a b@example.com\"]",
                 "may_sign_for",

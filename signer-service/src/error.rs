@@ -55,4 +55,6 @@ pub enum Error {
     },
     #[error("could not start to take in mail")]
     Smtp(#[from] smtp::server::ServerError),
+    #[error("could not start the milter")]
+    Milter(#[from] milter::server::ServerError),
 }

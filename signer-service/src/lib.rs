@@ -7,6 +7,7 @@ mod delivered;
 mod engine;
 pub mod enrol;
 pub mod error;
+pub mod filter;
 pub mod gateway;
 pub mod identity;
 pub mod init;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use milter::server::Endpoint;
 use policies::time::Clock;
 use rand_core::UnwrapErr;
 use smtp::server::{Authentication, Extension, Settings};
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::error::Error;
+use crate::filter::Filter;
 use crate::gateway::{Gateway, GatewayParts};
 use crate::relay::Relay;
 use crate::users;
@@ -55,13 +57,23 @@ impl Server {
         let server =
             smtp::server::Server::bind(&config.listen.to_string(), settings, Relay::new(gateway.clone())).await?;
         let smtp_addr = server.local_addr();
+        let filter = match &config.milter {
+            None => None,
+            Some(endpoint) => {
+                let settings = milter::server::Settings::new(config.max_message_size);
+                Some(milter::server::Server::bind(endpoint, settings, Filter::new(gateway.clone())).await?)
+            }
+        };
+        let milter = filter.as_ref().map(|filter| filter.endpoint().clone());
         let (stop, stopping) = watch::channel(());
         let relay = tokio::spawn(server.run(stopped(stopping.clone())));
+        let filter = filter.map(|filter| tokio::spawn(filter.run(stopped(stopping.clone()))));
         let revocations = tokio::spawn(watch_revocations(gateway, stopping));
         Ok(Running {
             smtp_addr,
+            milter,
             stop,
-            tasks: [relay, revocations],
+            tasks: [relay, revocations].into_iter().chain(filter).collect(),
         })
     }
 }
@@ -70,14 +82,20 @@ impl Server {
 #[derive(Debug)]
 pub struct Running {
     smtp_addr: SocketAddr,
+    milter: Option<Endpoint>,
     stop: watch::Sender<()>,
-    tasks: [JoinHandle<()>; 2],
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Running {
     /// Where it listens, with the port the system has chosen.
     pub const fn smtp_addr(&self) -> SocketAddr {
         self.smtp_addr
+    }
+
+    /// Where a mail server finds the milter, with the port the system has chosen.
+    pub const fn milter(&self) -> Option<&Endpoint> {
+        self.milter.as_ref()
     }
 
     /// Takes no more mail, lets transactions end and then returns.
