@@ -167,7 +167,10 @@ async fn serve(data: &Data, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let running = Server::serve(gateway).await?;
     if data.json {
         let milter = running.milter().map(ToString::to_string);
-        println!("{}", json!({ "smtp": running.smtp_addr().to_string(), "milter": milter }));
+        println!(
+            "{}",
+            json!({ "smtp": running.smtp_addr().to_string(), "milter": milter })
+        );
     } else {
         println!(
             "Taking in mail on {}, passing it on to {}:{}. Stop with Ctrl-C.",
