@@ -4,6 +4,7 @@ mod enrolment;
 mod login;
 mod messages;
 mod policy;
+mod postfix;
 mod protection;
 mod refusals;
 mod relay;
