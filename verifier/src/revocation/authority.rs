@@ -18,7 +18,8 @@ pub(super) struct Authorities<'p, 'a> {
     lists: Vec<RevocationList<'p>>,
     at: Timestamp,
     crypto: &'p dyn Crypto,
-    /// For all signers of all sources together.
+    /// For all signers that are not of the path, and so may come from whoever wrote the message. Those of the path do
+    /// not draw on it: nobody can make a revocation go unread by spending it.
     budget: RefCell<Budget>,
     /// The certificates whose status is being asked for: none of them can vouch for its own.
     asking: Vec<Vec<u8>>,
@@ -98,6 +99,10 @@ impl<'p, 'a> Authorities<'p, 'a> {
             if signer.raw == certificate.raw || self.asking.iter().any(|asked| asked == signer.raw) {
                 continue;
             }
+            self.budget
+                .borrow_mut()
+                .spend_signature()
+                .map_err(|_| Unusable::TooExpensive)?;
             match self.signed_by(list, signer) {
                 Ok(()) => return self.check_signer_path(signer, certificate),
                 Err(Unusable::Signature) => {}
@@ -111,10 +116,6 @@ impl<'p, 'a> Authorities<'p, 'a> {
         if !issuer.extensions.allows(CRL_SIGN) {
             return Err(Unusable::KeyUsage);
         }
-        self.budget
-            .borrow_mut()
-            .spend_signature()
-            .map_err(|_| Unusable::TooExpensive)?;
         let key = issuer.public_key().map_err(|_| Unusable::Signature)?;
         let signed = &list.signed;
         certificate::verify(
