@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use smtp::client::{ClientError, Connection, Target, Timeouts};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// All connections of this gateway to its next hop.
@@ -17,6 +17,8 @@ pub(crate) struct NextHopPool {
     idle_for: Duration,
     slots: Arc<Semaphore>,
     idle: Mutex<Vec<Idle>>,
+    /// Told when a connection becomes idle, since it keeps its slot.
+    given_back: Notify,
 }
 
 #[derive(Debug)]
@@ -30,6 +32,11 @@ struct Idle {
 pub(crate) struct NextHop {
     pub(crate) connection: Connection,
     _slot: OwnedSemaphorePermit,
+}
+
+enum Slot {
+    Free(Option<OwnedSemaphorePermit>),
+    Lent(NextHop),
 }
 
 /// Why there is no connection.
@@ -56,6 +63,7 @@ impl NextHopPool {
             idle_for,
             slots: Arc::new(Semaphore::new(most)),
             idle: Mutex::default(),
+            given_back: Notify::new(),
         }
     }
 
@@ -70,11 +78,24 @@ impl NextHopPool {
         idle.pop().map(|idle| idle.next_hop)
     }
 
-    /// A new connection, as soon as there is room for one.
+    /// A new connection as soon as there is room for one, or one that was given back meanwhile.
     pub(crate) async fn connect(&self) -> Result<NextHop, NoConnection> {
-        let slot = tokio::time::timeout(WAIT_FOR_SLOT, self.slots.clone().acquire_owned()).await;
-        let Ok(Ok(slot)) = slot else {
-            return Err(NoConnection::Busy);
+        let wait = async {
+            loop {
+                tokio::select! {
+                    slot = self.slots.clone().acquire_owned() => return Slot::Free(slot.ok()),
+                    () = self.given_back.notified() => {
+                        if let Some(next_hop) = self.used() {
+                            return Slot::Lent(next_hop);
+                        }
+                    }
+                }
+            }
+        };
+        let slot = match tokio::time::timeout(WAIT_FOR_SLOT, wait).await {
+            Ok(Slot::Lent(next_hop)) => return Ok(next_hop),
+            Ok(Slot::Free(Some(slot))) => slot,
+            Ok(Slot::Free(None)) | Err(_) => return Err(NoConnection::Busy),
         };
         let connection = Connection::connect(&self.target, &self.hello_name, &self.tls, Timeouts::default()).await?;
         Ok(NextHop {
@@ -89,6 +110,7 @@ impl NextHopPool {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             let since = Instant::now();
             idle.push(Idle { next_hop, since });
+            self.given_back.notify_one();
         }
     }
 }

@@ -316,7 +316,7 @@ async fn signatures_of_senders_are_replaced_if_they_are_intact() {
 }
 
 #[tokio::test]
-async fn connections_to_the_next_hop_are_shared_and_limited() {
+async fn connections_to_the_next_hop_are_shared() {
     let picky = Picky::default();
     let next_hop = listen(Settings::new("picky.test"), picky.clone()).await;
     let world = World::with(Sink::new(), next_hop, NETWORK).await;
@@ -329,14 +329,30 @@ async fn connections_to_the_next_hop_are_shared_and_limited() {
         1,
         "ten senders, one connection"
     );
-    let writes = (0..8).map(|_| world.alice_writes());
-    let mut set = Vec::new();
-    for write in writes {
-        set.push(write);
-    }
-    for reply in set {
-        assert!(reply.await.is_positive());
-    }
+}
+
+#[tokio::test]
+async fn whoever_finds_all_connections_busy_waits_for_one() {
+    let picky = Picky::default();
+    let next_hop = listen(Settings::new("picky.test"), picky.clone()).await;
+    let world = World::with_next_hop_lines(Sink::new(), next_hop, "max_connections = 1", NETWORK).await;
+    let mut first = world.connect().await.unwrap();
+    assert!(
+        first
+            .mail(&MailFrom::new("alice@example.com"))
+            .await
+            .unwrap()
+            .is_positive()
+    );
+    let ((), second) = tokio::join!(
+        async {
+            assert!(first.rcpt(&RcptTo::new("bob@example.net")).await.unwrap().is_positive());
+            assert!(first.data(ALICE_WRITES.as_bytes()).await.unwrap().is_positive());
+        },
+        world.alice_writes()
+    );
+    assert!(second.is_positive(), "{second}");
+    assert_eq!(picky.taken().len(), 2);
     assert_eq!(picky.connections.load(Ordering::SeqCst), 1);
 }
 
