@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::issuance::{IssuanceObserver, TracingObserver};
 use crate::issuers::Issuers;
 use crate::mail::Mailer;
+use crate::ocsp::Ocsp;
 
 /// The running certificate authority.
 pub struct App {
@@ -28,6 +29,7 @@ pub struct App {
     pub(crate) mail: Mailer,
     pub(crate) config: Config,
     pub(crate) issuers: Issuers,
+    pub(crate) ocsp: Ocsp,
     pub(crate) audit_key: AuditKey,
     pub(crate) observer: Arc<dyn IssuanceObserver>,
     /// Where the API really listens, once it does.
@@ -73,7 +75,7 @@ impl App {
     pub async fn with_config(config: Config, parts: AppParts) -> Result<Arc<Self>, Error> {
         let sealing = SealingKey::open_file(&config.keys.sealing_key).map_err(Error::Sealing)?;
         let sealing = Arc::new(sealing);
-        // The store goes on to whoever may use one of its keys, and is not kept here.
+        // The store goes on to whoever may use some of its keys, and is not kept here.
         let keys: Arc<dyn KeyStore> = match parts.keys {
             Some(keys) => keys,
             None => match &config.keys.store {
@@ -95,6 +97,7 @@ impl App {
             None => Mailer::from_config(&config.mail)?,
         };
         let audit_key = AuditKey::open(&*keys)?;
+        let ocsp = Ocsp::new(Arc::clone(&keys));
         let issuers = Issuers::open(&db, keys).await?;
         Ok(Arc::new(Self {
             db,
@@ -105,6 +108,7 @@ impl App {
             mail,
             config,
             issuers,
+            ocsp,
             observer: parts.observer,
             listening_at: OnceLock::new(),
         }))

@@ -78,10 +78,12 @@ pub enum Action {
     CaseDecided,
     RosterOpened,
     RosterDecided,
+    ResponderRecorded,
+    ResponderIssued,
 }
 
 impl Action {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::AuthorityInitialized,
         Self::OrderPlaced,
         Self::OrderRefused,
@@ -106,6 +108,8 @@ impl Action {
         Self::CaseDecided,
         Self::RosterOpened,
         Self::RosterDecided,
+        Self::ResponderRecorded,
+        Self::ResponderIssued,
     ];
 }
 
@@ -136,6 +140,8 @@ impl AsRef<str> for Action {
             Self::CaseDecided => "case-decided",
             Self::RosterOpened => "roster-opened",
             Self::RosterDecided => "roster-decided",
+            Self::ResponderRecorded => "responder-recorded",
+            Self::ResponderIssued => "responder-issued",
         }
     }
 }

@@ -36,6 +36,7 @@ pub struct Config {
     pub mail: Mail,
     pub keys: Keys,
     pub issuance: Issuance,
+    pub ocsp: Ocsp,
 }
 
 impl Config {
@@ -105,6 +106,9 @@ impl Config {
             issuance: Issuance {
                 validity_days: file.issuance.validity_days,
                 crl_refresh_hours: file.issuance.crl_refresh_hours,
+            },
+            ocsp: Ocsp {
+                enabled: file.ocsp.enabled,
             },
             folder,
         })
@@ -183,6 +187,11 @@ impl PublicUrl {
             practice_statement: None,
         })
     }
+
+    /// Where OCSP requests are answered.
+    pub fn ocsp(&self) -> Result<HttpUrl, InvalidUrl> {
+        self.0.join("ocsp")
+    }
 }
 
 impl AsRef<str> for PublicUrl {
@@ -220,6 +229,12 @@ pub struct Keys {
     /// Seals software keys, documents and the self-made TLS key. Better on another disk than what it seals, so that a
     /// backup of one is worthless without the other.
     pub sealing_key: PathBuf,
+}
+
+/// Whether certificates say where their status can be asked, and questions are answered there.
+#[derive(Clone, Debug)]
+pub struct Ocsp {
+    pub enabled: bool,
 }
 
 /// How long things count.
@@ -296,6 +311,11 @@ pub(crate) fn template(
         "Shortens the validity that the profiles give to certificates.",
         "# validity_days = 365".to_owned(),
     );
+    line("", "\n[ocsp]".to_owned());
+    line(
+        "Certificates name public_url/ocsp, and public_listen answers there (RFC 6960, BR 4.9.9).",
+        "enabled = true".to_owned(),
+    );
     if let Some(token) = token {
         line("", "\n[keys]".to_owned());
         line(
@@ -353,6 +373,8 @@ struct ConfigFile {
     keys: KeysSection,
     #[serde(default)]
     issuance: IssuanceSection,
+    #[serde(default)]
+    ocsp: OcspSection,
 }
 
 #[derive(Debug, Deserialize)]
@@ -422,6 +444,18 @@ impl Default for IssuanceSection {
             validity_days: None,
             crl_refresh_hours: default_crl_refresh_hours(),
         }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct OcspSection {
+    enabled: bool,
+}
+
+impl Default for OcspSection {
+    fn default() -> Self {
+        Self { enabled: true }
     }
 }
 
@@ -545,6 +579,9 @@ mod tests {
         check(&format!("{LEAST}[mail]\nsmpt = \"x\""), Err("smpt"));
         check(&format!("{LEAST}[keys]\npin = \"x\""), Err("pin"));
         check(&format!("{LEAST}[issuance]\nlint = false"), Err("lint"));
+        check(&format!("{LEAST}[ocsp]\nenabled = false"), Ok(()));
+        check(&format!("{LEAST}[ocsp]\nenable = true"), Err("enable"));
+        check(&format!("{LEAST}[ocsp]\nenabled = \"yes\""), Err("enabled"));
     }
 
     #[test]

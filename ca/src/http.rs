@@ -11,6 +11,7 @@ mod challenges;
 mod confirm;
 mod extract;
 mod mailboxes;
+mod ocsp;
 mod orders;
 mod plans;
 mod public;

@@ -15,6 +15,7 @@ use crate::crl;
 use crate::error::{self, Error};
 use crate::issuance::{self, record};
 use crate::notices;
+use crate::ocsp;
 use crate::orders;
 use crate::signature;
 use crate::store;
@@ -53,6 +54,7 @@ pub async fn tick(app: &Arc<App>, schedule: &mut Schedule) {
         log("finish what was left half done", outcome.map(drop));
     }
     log("refresh the CRLs", refresh_crls(app).await);
+    log("renew the OCSP responder", ocsp::renew(app).await);
     log("retry interrupted orders", orders::retry_interrupted(app).await);
     if due(schedule.checkpoint, CHECKPOINT_PERIOD) {
         schedule.checkpoint = Some(now);

@@ -16,6 +16,7 @@ pub mod issuers;
 pub mod jobs;
 pub mod mail;
 pub mod notices;
+mod ocsp;
 pub mod orders;
 pub mod plans;
 pub mod revocation;

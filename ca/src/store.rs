@@ -11,5 +11,6 @@ pub(crate) mod crls;
 pub(crate) mod evidence;
 pub(crate) mod issuers;
 pub(crate) mod notices;
+pub(crate) mod ocsp_responders;
 pub(crate) mod orders;
 pub(crate) mod rosters;

@@ -3,6 +3,7 @@
 
 mod crash;
 mod house;
+mod ocsp;
 mod token;
 
 #[expect(clippy::duplicate_mod, reason = "the same stories run on both databases")]

@@ -493,6 +493,7 @@ impl KeyStore for FixtureKeys {
             ("issuing", false) => Ok(keys::testing::other_p256()),
             ("issuing", true) => Ok(keys::testing::rsa3072()),
             ("audit", _) => Ok(keys::testing::p256()),
+            (id, _) if id.starts_with("ocsp-") => Ok(keys::testing::p256()),
             _ => Err(KeyError::NotFound {
                 id: id.clone(),
                 place: "fixtures".to_owned(),

@@ -196,6 +196,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    ocsp_responders (id) {
+        id -> Text,
+        issuer_id -> Text,
+        serial -> Text,
+        key_id -> Text,
+        tbs -> Binary,
+        tbs_sha256 -> Binary,
+        certificate -> Nullable<Binary>,
+        not_before -> BigInt,
+        not_after -> BigInt,
+        recorded_at -> BigInt,
+    }
+}
+
+diesel::table! {
     audit_log (sequence) {
         sequence -> BigInt,
         at -> BigInt,

@@ -1,10 +1,13 @@
 //! Certificates of the authority itself: the root, and the issuing authorities below it.
 
 use const_oid::ObjectIdentifier;
+use der::asn1::{Null, OctetString};
 use der::flagset::FlagSet;
+use der::{Decode, Encode};
 use spki::SubjectPublicKeyInfoOwned;
+use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages};
-use x509_cert::name::Name;
+use x509_cert::name::{Name, RdnSequence};
 
 use crate::attribute::Attribute;
 use crate::organization::Country;
@@ -144,7 +147,52 @@ pub fn issuing_template(
     ))
 }
 
+/// A delegated OCSP responder of an issuing authority. See section 4.9.9: it signs OCSP answers and nothing else, and
+/// its own status is not looked up, so it must be short-lived.
+///
+/// The subject is country and organization of the issuer, and a common name.
+///
+/// # Errors
+///
+/// [`TemplateError`] if the key is of no permitted kind or something cannot be encoded.
+pub fn responder_template(
+    issuer: &Issuer,
+    public_key: &SubjectPublicKeyInfoOwned,
+) -> Result<CertificateTemplate, TemplateError> {
+    PublicKey::read(public_key)?;
+    let mut subject = Vec::new();
+    for part in Vec::from(RdnSequence::from(issuer.name.clone())) {
+        let kept = [Attribute::CountryName.oid(), Attribute::OrganizationName.oid()];
+        if part.iter().all(|attribute| kept.contains(&attribute.oid)) {
+            subject.push(part);
+        }
+    }
+    let common_name = name(&[(Attribute::CommonName, "OCSP Responder".to_owned())])?;
+    subject.extend(Vec::from(RdnSequence::from(common_name)));
+    let extensions = vec![
+        authority_key_identifier(issuer)?,
+        subject_key_identifier(public_key)?,
+        extension(true, &KeyUsage(KeyUsages::DigitalSignature.into()))?,
+        extension(false, &ExtendedKeyUsage(vec![OCSP_SIGNING]))?,
+        Extension {
+            extn_id: OCSP_NO_CHECK,
+            critical: false,
+            extn_value: OctetString::new(Null.to_der()?)?,
+        },
+    ];
+    Ok(CertificateTemplate::new(
+        Name::from_der(&subject.to_der()?)?,
+        public_key.clone(),
+        extensions,
+    ))
+}
+
 /// Sections 7.1.2.1 b and 7.1.2.2 e. OCSP responses are not signed with the authority's own key.
 fn authority_key_usage() -> FlagSet<KeyUsages> {
     KeyUsages::KeyCertSign | KeyUsages::CRLSign
 }
+
+/// id-kp-OCSPSigning (RFC 6960 section 4.2.2.2).
+pub const OCSP_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.9");
+/// id-pkix-ocsp-nocheck (RFC 6960 section 4.2.2.2.1).
+pub const OCSP_NO_CHECK: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.5");

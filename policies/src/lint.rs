@@ -51,6 +51,7 @@ mod policy_qualifier;
 mod policy_reserved;
 mod policy_tier;
 mod public_key_algorithm;
+mod responder_extensions;
 mod revocation_list_location;
 mod root_self_issued;
 mod rsa_exponent;
@@ -211,6 +212,8 @@ pub enum Expected {
     Root,
     /// Section 7.1.2.2.
     IssuingAuthority,
+    /// A delegated OCSP responder. See section 4.9.9.
+    OcspResponder,
     /// Section 7.1.2.3.
     Subscriber(Tier, Generation),
 }
@@ -342,6 +345,7 @@ static ALL: &[Lint] = &[
     policy_reserved::LINT,
     policy_tier::LINT,
     public_key_algorithm::LINT,
+    responder_extensions::LINT,
     revocation_list_location::LINT,
     root_self_issued::LINT,
     rsa_exponent::LINT,

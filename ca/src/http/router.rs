@@ -9,8 +9,10 @@ use axum::routing::{get, post};
 
 use crate::app::App;
 use crate::http::{
-    accounts, cases, certificates, challenges, confirm, mailboxes, orders, plans, problem, public, request, rosters,
+    accounts, cases, certificates, challenges, confirm, mailboxes, ocsp, orders, plans, problem, public, request,
+    rosters,
 };
+use crate::ocsp::LARGEST_REQUEST;
 use crate::validation::case::LARGEST_DOCUMENT;
 use crate::validation::roster::LARGEST_ROSTER;
 
@@ -74,6 +76,15 @@ pub fn public(app: Arc<App>) -> Router {
         .route("/crl/{file}", get(public::crl))
         .route("/ca/{file}", get(public::certificate))
         .route("/healthz", get(public::health));
+    let routes = match app.config.ocsp.enabled {
+        true => routes
+            .route(
+                "/ocsp",
+                post(ocsp::post_request).layer(DefaultBodyLimit::max(LARGEST_REQUEST)),
+            )
+            .route("/ocsp/{*request}", get(ocsp::get_request)),
+        false => routes,
+    };
     finish(routes, app)
 }
 

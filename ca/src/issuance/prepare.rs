@@ -80,13 +80,16 @@ fn validity(app: &App, issuer: &Issuer, approved: &Approved, now: Timestamp) -> 
 
 /// Where the CRL and the certificate of the issuer are published.
 pub(crate) fn locations(app: &App, issuer: &Issuer) -> Result<Locations, Error> {
-    app.config
-        .public_url
-        .locations(&issuer.id)
-        .map_err(|error| Error::InvalidInput {
-            field: "public_url",
-            reason: error.to_string(),
-        })
+    let locations = app.config.public_url.locations(&issuer.id).and_then(|mut locations| {
+        if app.config.ocsp.enabled {
+            locations.ocsp_responder = Some(app.config.public_url.ocsp()?);
+        }
+        Ok(locations)
+    });
+    locations.map_err(|error| Error::InvalidInput {
+        field: "public_url",
+        reason: error.to_string(),
+    })
 }
 
 /// A certificate that would end sooner is of no use: the issuing certificate must be replaced first.

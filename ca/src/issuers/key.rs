@@ -1,8 +1,8 @@
 //! The key of an issuer: signs what was recorded, and nothing else (DESIGN invariants 1 and 3).
 //!
-//! The functions of [`IssuingKey`] are all the ways to a signature. They consume a [`Recorded`] certificate or a
-//! [`ReservedCrl`], neither of which can be made without a committed transaction; a `Recorded` cannot be made without
-//! a lint. Before anything leaves, the signature is checked and what was put together is compared with what was
+//! The functions of [`IssuingKey`] are all the ways to a signature. They consume a [`Recorded`] certificate, a
+//! [`RecordedResponder`] or a [`ReservedCrl`], none of which can be made without a committed transaction; the former two
+//! cannot be made without a lint. Before anything leaves, the signature is checked and what was put together is compared with what was
 //! recorded.
 
 use std::fmt;
@@ -17,6 +17,7 @@ use x509_cert::Certificate;
 use crate::crl::{ReservedCrl, SignedCrl};
 use crate::error::Error;
 use crate::issuance::record::Recorded;
+use crate::ocsp::RecordedResponder;
 use crate::signature;
 
 /// Signs certificates and CRLs of one issuer.
@@ -91,6 +92,28 @@ impl IssuingKey {
             return Err(fault("its signature is not valid"));
         }
         Ok(reserved.into_signed(der))
+    }
+
+    /// Signs the recorded certificate of an OCSP responder, and checks it.
+    pub(crate) fn sign_responder(&self, recorded: RecordedResponder) -> Result<Vec<u8>, Error> {
+        let discard = |reason: &str| Error::OwnSignature {
+            serial: recorded.serial().to_owned(),
+            reason: reason.to_owned(),
+        };
+        if recorded.issuer_id() != self.issuer_id {
+            return Err(discard("it was prepared for another issuer"));
+        }
+        let der = self.sign(recorded.tbs())?;
+        let certificate = Certificate::from_der(&der).map_err(|_| discard("it cannot be read back"))?;
+        if !signature::signed_part(&der).is_ok_and(|tbs| tbs == recorded.tbs()) {
+            return Err(discard("it does not hold the bytes that were recorded"));
+        }
+        let signature = certificate.signature().as_bytes().unwrap_or_default();
+        let algorithm = certificate.signature_algorithm();
+        if !signature::is_valid(&self.public_key, algorithm, recorded.tbs(), signature) {
+            return Err(discard("its signature is not valid"));
+        }
+        Ok(der)
     }
 
     /// The outer structure of certificates and CRLs is the same: the signed part, the algorithm, the signature.

@@ -11,7 +11,7 @@ pub(super) const LINT: Lint = Lint {
     id: "authority_information_access",
     citation: "BR 7.1.2.2 c, 7.1.2.3 c",
     effective: FIRST,
-    applies: |view| view.kind != Kind::Root,
+    applies: |view| matches!(view.kind, Kind::IssuingAuthority | Kind::Subscriber),
     check,
 };
 

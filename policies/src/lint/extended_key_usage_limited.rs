@@ -1,5 +1,6 @@
 //! From July 2027 on, emailProtection and clientAuth are the only purposes left.
 
+use super::view::Kind;
 use super::{KEY_PURPOSES_LIMITED, Lint, Problems, View};
 use crate::profile::{CLIENT_AUTHENTICATION, EMAIL_PROTECTION};
 use x509_cert::ext::pkix::ExtendedKeyUsage;
@@ -8,7 +9,7 @@ pub(super) const LINT: Lint = Lint {
     id: "extended_key_usage_limited",
     citation: "BR 7.1.2.2 g, 7.1.2.3 f, ballot SMC018",
     effective: KEY_PURPOSES_LIMITED,
-    applies: |_| true,
+    applies: |view| view.kind != Kind::OcspResponder,
     check,
 };
 

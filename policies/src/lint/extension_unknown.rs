@@ -49,6 +49,7 @@ const KNOWN: &[ObjectIdentifier] = &[
     ObjectIdentifier::new_unwrap("1.3.6.1.4.1.52266.2"),
     ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.1"),
     ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.3"),
+    ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.5"),
 ];
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ pub(super) const LINT: Lint = Lint {
     id: "revocation_list_location",
     citation: "BR 7.1.2.2 b, 7.1.2.3 b",
     effective: FIRST,
-    applies: |view| view.kind != Kind::Root,
+    applies: |view| matches!(view.kind, Kind::IssuingAuthority | Kind::Subscriber),
     check,
 };
 

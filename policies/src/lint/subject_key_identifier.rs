@@ -18,7 +18,7 @@ fn check(view: &View<'_>, problems: &mut Problems) {
             problems.error("the subjectKeyIdentifier is empty");
         }
         (Some(_), _) => {}
-        (None, Kind::Subscriber) => problems.warning("the subjectKeyIdentifier is missing"),
+        (None, Kind::Subscriber | Kind::OcspResponder) => problems.warning("the subjectKeyIdentifier is missing"),
         (None, Kind::Root | Kind::IssuingAuthority) => problems.error("the subjectKeyIdentifier is missing"),
     }
 }

@@ -7,7 +7,7 @@ use x509_cert::ext::Extension;
 
 use super::{Expected, Finding, Lint, LintContext, Severity, check};
 use crate::attribute::Attribute;
-use crate::authority::{issuing_template, root_template};
+use crate::authority::{issuing_template, responder_template, root_template};
 use crate::evidence::{Evidence, EvidenceId, EvidenceParts, Fact, Method};
 use crate::issuance::{Issuer, Request, approve};
 use crate::mailbox::Mailbox;
@@ -178,12 +178,29 @@ pub(super) fn issuing_authority_with_key(public_key: spki::SubjectPublicKeyInfoO
     }
 }
 
+/// A flawless OCSP responder.
+pub(super) fn ocsp_responder() -> Fixture {
+    let issuer = testing::issuer();
+    let template = responder_template(&issuer, &testing::p256()).unwrap();
+    let validity = ValidityPeriod::of_days(NOW, 30);
+    let der = template
+        .to_be_signed(&testing::serial_number(), validity, &issuer)
+        .unwrap();
+    Fixture {
+        tbs: TbsCertificate::from_der(&der).unwrap(),
+        expected: Expected::OcspResponder,
+        issuer,
+        now: NOW,
+    }
+}
+
 /// Everything we issue.
 pub(super) fn every() -> Vec<Fixture> {
     let mut all = vec![
         root(),
         issuing_authority(),
         issuing_authority_with_key(testing::rsa4096()),
+        ocsp_responder(),
     ];
     for tier in Tier::ALL {
         for generation in Generation::ALL {

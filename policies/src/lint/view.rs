@@ -7,11 +7,12 @@ use spki::AlgorithmIdentifierOwned;
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{BasicConstraints, CertificatePolicies, SubjectAltName};
+use x509_cert::ext::pkix::{BasicConstraints, CertificatePolicies, ExtendedKeyUsage, SubjectAltName};
 use x509_cert::name::Name;
 
 use super::{Expected, Finding, LintContext, Severity};
 use crate::attribute::Attribute;
+use crate::authority::OCSP_SIGNING;
 use crate::mailbox::{Mailbox, MailboxName};
 use crate::public_key::{InvalidPublicKey, PublicKey};
 use crate::tbs::TbsCertificate;
@@ -34,11 +35,12 @@ pub struct View<'a> {
     pub(super) public_key: Result<PublicKey, InvalidPublicKey>,
 }
 
-/// Which of the three parts of section 7.1.2 is about it.
+/// Which of the three parts of section 7.1.2 is about it, or section 4.9.9.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Root,
     IssuingAuthority,
+    OcspResponder,
     Subscriber,
 }
 
@@ -66,6 +68,7 @@ impl<'a> View<'a> {
         (view.kind, view.tier, view.generation) = match context.expected {
             Expected::Root => (Kind::Root, None, None),
             Expected::IssuingAuthority => (Kind::IssuingAuthority, None, None),
+            Expected::OcspResponder => (Kind::OcspResponder, None, None),
             Expected::Subscriber(tier, generation) => (Kind::Subscriber, Some(tier), Some(generation)),
         };
         Ok(view)
@@ -84,6 +87,7 @@ impl<'a> View<'a> {
         view.kind = match (is_authority, view.tbs.issuer == view.tbs.subject) {
             (true, true) => Kind::Root,
             (true, false) => Kind::IssuingAuthority,
+            (false, _) if view.answers_for_others() => Kind::OcspResponder,
             (false, _) => Kind::Subscriber,
         };
         if view.kind == Kind::Subscriber
@@ -122,12 +126,18 @@ impl<'a> View<'a> {
         })
     }
 
+    /// Whether OCSP answers are its only purpose.
+    fn answers_for_others(&self) -> bool {
+        self.decode::<ExtendedKeyUsage>()
+            .is_some_and(|usage| usage.0 == [OCSP_SIGNING])
+    }
+
     pub(super) fn is_subscriber(&self) -> bool {
         self.kind == Kind::Subscriber
     }
 
     pub(super) fn is_authority(&self) -> bool {
-        self.kind != Kind::Subscriber
+        matches!(self.kind, Kind::Root | Kind::IssuingAuthority)
     }
 
     pub(super) fn not_before(&self) -> Timestamp {
