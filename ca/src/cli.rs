@@ -24,11 +24,12 @@ use policies::time::{Clock, Span};
 
 use crate::accounts::{self, AccountId, Caller, NewPrincipal};
 use crate::app::{App, AppParts};
+use crate::doctor::Health;
 use crate::error::{self, Error};
 use crate::http::certificates_for_command_line as on_the_wire;
 use crate::revocation::{self, Reason};
 use crate::server::Server;
-use crate::{audit, certificates, crl, init};
+use crate::{audit, certificates, crl, doctor, init};
 
 use output::{Format, Table};
 
@@ -79,6 +80,9 @@ pub enum Command {
     Audit(AuditCommand),
     /// Publish a new CRL of each issuer now
     Crl(Data),
+    /// Look at everything that has to work, and say what needs attention
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(Data),
     /// Check anybody's certificates against the S/MIME Baseline Requirements; needs no data folder
     #[command(after_help = LINT_EXAMPLES)]
     Lint(lint::LintArguments),
@@ -255,6 +259,8 @@ pub fn run(command: Command, clock: Arc<dyn Clock>) -> ExitCode {
 enum Failure {
     Authority(Error),
     Output(io::Error),
+    /// The doctor found so much broken.
+    Broken(usize),
 }
 
 impl From<Error> for Failure {
@@ -273,6 +279,7 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Authority(error) => f.write_str(&error::chain(error)),
+            Self::Broken(broken) => write!(f, "broken: {broken}; see above"),
             Self::Output(error) => write!(f, "the output could not be written: {error}"),
         }
     }
@@ -284,7 +291,7 @@ impl Failure {
             Self::Authority(
                 Error::InvalidInput { .. } | Error::Configuration { .. } | Error::NotInitialized { .. },
             ) => ExitCode::from(2),
-            Self::Authority(_) | Self::Output(_) => ExitCode::FAILURE,
+            Self::Authority(_) | Self::Output(_) | Self::Broken(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -300,6 +307,7 @@ impl Command {
             Self::Roster(command) => command.data(),
             Self::Serve(data)
             | Self::Crl(data)
+            | Self::Doctor(data)
             | Self::Show { data, .. }
             | Self::Revoke { data, .. }
             | Self::Account(
@@ -433,6 +441,14 @@ async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure>
                 )?,
             }
             Ok(())
+        }
+        Command::Doctor(_) => {
+            let checks = doctor::examine(&app).await;
+            output::checks(format, &checks)?;
+            match checks.iter().filter(|check| check.health == Health::Broken).count() {
+                0 => Ok(()),
+                broken => Err(Failure::Broken(broken)),
+            }
         }
         Command::Crl(_) => publish_crls(&app, format).await,
     }
@@ -694,6 +710,12 @@ Examples:
 const REVOKE_EXAMPLES: &str = "\
 Examples:
   sealwright ca revoke --data ca 4f1c… --reason keyCompromise";
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  sealwright ca doctor --data ca
+  sealwright ca doctor --data ca --json | jq '.[] | select(.health != \"good\")'
+
+Exit status: 0 nothing is broken, 1 something is";
 const LINT_EXAMPLES: &str = "\
 Examples:
   sealwright ca lint alice.pem

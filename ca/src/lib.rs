@@ -7,6 +7,7 @@ pub mod certificates;
 pub mod cli;
 pub mod config;
 pub mod crl;
+pub mod doctor;
 pub mod error;
 pub mod http;
 pub mod init;

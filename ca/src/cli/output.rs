@@ -6,6 +6,7 @@ use ca_api::Certificate;
 use serde::Serialize;
 
 use crate::accounts::Account;
+use crate::doctor::Check;
 
 /// How a command answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,27 @@ pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     serde_json::to_writer_pretty(&mut stdout, value)?;
     writeln!(stdout)
+}
+
+pub(super) fn checks(format: Format, checks: &[Check]) -> io::Result<()> {
+    if format == Format::Json {
+        let checks: Vec<_> = checks
+            .iter()
+            .map(|check| {
+                serde_json::json!({
+                    "name": check.name,
+                    "health": check.health.as_ref(),
+                    "finding": check.finding,
+                })
+            })
+            .collect();
+        return json(&checks);
+    }
+    let mut table = Table::new(&["CHECK", "HEALTH", "FINDING"]);
+    for check in checks {
+        table.row([check.name.clone(), check.health.to_string(), check.finding.clone()]);
+    }
+    table.print()
 }
 
 pub(super) fn certificates(format: Format, certificates: &[Certificate]) -> io::Result<()> {

@@ -58,6 +58,8 @@ fn a_folder_becomes_an_authority_once() {
         &["roster", "list"],
         &["audit", "verify"],
         &["crl"],
+        &["doctor"],
+        &["doctor", "--json"],
     ] {
         assert!(same(status(&folder, words), ExitCode::SUCCESS), "{words:?}");
     }
@@ -115,6 +117,7 @@ fn without_an_authority_every_command_says_so() {
         &["serve"],
         &["audit", "verify"],
         &["crl", "--json"],
+        &["doctor"],
     ] {
         assert!(same(status(temporary.path(), words), ExitCode::from(2)), "{words:?}");
     }

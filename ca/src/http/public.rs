@@ -8,6 +8,7 @@ use axum::response::IntoResponse;
 
 use crate::app::App;
 use crate::crl;
+use crate::doctor;
 use crate::error::Error;
 use crate::http::problem::HttpProblem;
 
@@ -50,6 +51,16 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Result<impl IntoRespo
         .await
         .map_err(HttpProblem::from)?;
     Ok(([(header::CONTENT_TYPE, "application/json")], "{\"status\":\"ok\"}\n"))
+}
+
+/// `/readyz`: answers 200 as long as orders and status requests can be served, for whoever spreads them over nodes.
+pub(super) async fn readiness(State(app): State<Arc<App>>) -> Result<impl IntoResponse, HttpProblem> {
+    match doctor::is_ready(&app).await {
+        true => Ok(([(header::CONTENT_TYPE, "application/json")], "{\"status\":\"ready\"}\n")),
+        false => Err(HttpProblem::busy(
+            "the authority is not ready, and its operator can ask why",
+        )),
+    }
 }
 
 /// A minute: short enough for a revocation to spread, long enough for a crowd of clients.

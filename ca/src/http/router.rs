@@ -66,7 +66,8 @@ pub fn api(app: Arc<App>) -> Router {
         // Readers of challenge mails, without a token
         .route("/confirm/{link}", get(confirm::show_page).post(confirm::submit_page))
         .route("/style.css", get(confirm::style))
-        .route("/healthz", get(public::health));
+        .route("/healthz", get(public::health))
+        .route("/readyz", get(public::readiness));
     finish(routes, app)
 }
 
@@ -75,7 +76,8 @@ pub fn public(app: Arc<App>) -> Router {
     let routes = Router::new()
         .route("/crl/{file}", get(public::crl))
         .route("/ca/{file}", get(public::certificate))
-        .route("/healthz", get(public::health));
+        .route("/healthz", get(public::health))
+        .route("/readyz", get(public::readiness));
     let routes = match app.config.ocsp.enabled {
         true => routes
             .route(
