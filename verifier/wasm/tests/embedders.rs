@@ -13,7 +13,7 @@ mod support;
 #[path = "embedders/browser.rs"]
 mod browser;
 
-use support::{examples, fixtures, is_installed, skip, succeed, write_expectations};
+use support::{examples, fixtures, is_installed, say_skipped, skip, succeed, write_expectations};
 
 /// The package, made once for all tests of this file; the reason if it cannot be made here.
 static PACKAGE: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
@@ -38,7 +38,7 @@ fn package_for(test: &str) -> Option<PathBuf> {
     match &*PACKAGE {
         Ok(folder) => Some(folder.clone()),
         Err(reason) => {
-            skip(test, reason);
+            say_skipped(test, reason);
             None
         }
     }
