@@ -36,7 +36,7 @@ pub(crate) struct NextHop {
 
 enum Slot {
     Free(Option<OwnedSemaphorePermit>),
-    Lent(NextHop),
+    Lent(Box<NextHop>),
 }
 
 /// Why there is no connection.
@@ -86,14 +86,14 @@ impl NextHopPool {
                     slot = self.slots.clone().acquire_owned() => return Slot::Free(slot.ok()),
                     () = self.given_back.notified() => {
                         if let Some(next_hop) = self.used() {
-                            return Slot::Lent(next_hop);
+                            return Slot::Lent(Box::new(next_hop));
                         }
                     }
                 }
             }
         };
         let slot = match tokio::time::timeout(WAIT_FOR_SLOT, wait).await {
-            Ok(Slot::Lent(next_hop)) => return Ok(next_hop),
+            Ok(Slot::Lent(next_hop)) => return Ok(*next_hop),
             Ok(Slot::Free(Some(slot))) => slot,
             Ok(Slot::Free(None)) | Err(_) => return Err(NoConnection::Busy),
         };
