@@ -10,6 +10,7 @@ mod fast;
 mod public_key;
 mod pure_rust;
 mod rsa_key;
+mod rsa_pkcs1;
 
 use std::fmt;
 

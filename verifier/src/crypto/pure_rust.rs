@@ -2,6 +2,7 @@
 
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 
+use super::rsa_pkcs1;
 use super::{Crypto, DigestAlgorithm, InvalidSignature, PublicKey, SignatureAlgorithm};
 
 #[derive(Debug, Clone, Copy)]
@@ -31,18 +32,11 @@ impl Crypto for PureRust {
         signature: &[u8],
     ) -> Result<(), InvalidSignature> {
         let fits = match (key, algorithm) {
-            // RFC 8017 sections 8.1.2 and 8.2.2, step 1: exactly as long as the modulus.
-            (PublicKey::Rsa(key), SignatureAlgorithm::RsaPkcs1(digest)) if signature.len() == key.size() => {
-                let padding = match digest {
-                    DigestAlgorithm::Sha256 => rsa::Pkcs1v15Sign::new::<sha2::Sha256>(),
-                    DigestAlgorithm::Sha384 => rsa::Pkcs1v15Sign::new::<sha2::Sha384>(),
-                    DigestAlgorithm::Sha512 => rsa::Pkcs1v15Sign::new::<sha2::Sha512>(),
-                };
-                key.to_rust()?
-                    .verify(padding, &self.digest(digest, message), signature)
-                    .is_ok()
+            (PublicKey::Rsa(key), SignatureAlgorithm::RsaPkcs1(digest)) => {
+                rsa_pkcs1::fits(key, digest, &self.digest(digest, message), signature)
             }
-            (PublicKey::Rsa(key), SignatureAlgorithm::RsaPss(digest)) if signature.len() == key.size() => {
+            // RFC 8017 section 8.1.2, step 1: exactly as long as the modulus.
+            (PublicKey::Rsa(key), SignatureAlgorithm::RsaPss(digest)) if signature.len() == key.modulus().len() => {
                 let key = key.to_rust()?;
                 let hashed = self.digest(digest, message);
                 let salt_length = usize::from(digest.length());

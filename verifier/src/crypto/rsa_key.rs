@@ -10,7 +10,8 @@ use crate::asn1::{self, INTEGER, Malformed, Reader};
 pub(crate) struct RsaKey {
     /// RSAPublicKey of RFC 8017 appendix A.1.1.
     der: Vec<u8>,
-    modulus_octets: usize,
+    modulus: Vec<u8>,
+    exponent: u64,
 }
 
 impl RsaKey {
@@ -38,7 +39,8 @@ impl RsaKey {
         }
         Ok(Self {
             der: der.to_vec(),
-            modulus_octets: modulus.len(),
+            modulus: modulus.to_vec(),
+            exponent,
         })
     }
 
@@ -48,12 +50,16 @@ impl RsaKey {
         &self.der
     }
 
-    /// How many octets the modulus has, and so every signature by this key (RFC 8017 section 8.2.2 step 1).
-    pub(crate) fn size(&self) -> usize {
-        self.modulus_octets
+    /// Big-endian without zeros in front; every signature by this key is as long (RFC 8017 section 8.2.2 step 1).
+    pub(crate) fn modulus(&self) -> &[u8] {
+        &self.modulus
     }
 
-    /// The key for the arithmetic in Rust.
+    pub(crate) fn exponent(&self) -> u64 {
+        self.exponent
+    }
+
+    /// The key for the arithmetic of the `rsa` crate.
     pub(crate) fn to_rust(&self) -> Result<rsa::RsaPublicKey, InvalidSignature> {
         rsa::RsaPublicKey::from_pkcs1_der(&self.der).map_err(|_| InvalidSignature)
     }
@@ -94,7 +100,10 @@ mod tests {
         };
         let der = element(0x30, &[element(2, modulus), element(2, exponent)].concat());
         let got = RsaKey::read(&der);
-        assert_eq!(got.as_ref().map(RsaKey::size).map_err(Clone::clone), expected);
+        assert_eq!(
+            got.as_ref().map(|key| key.modulus().len()).map_err(Clone::clone),
+            expected
+        );
         if let Ok(key) = got {
             assert!(key.to_rust().is_ok(), "what is accepted can be used");
         }
