@@ -11,6 +11,9 @@
 //! let verdict = verify(b"From: alice@example.org\r\n\r\nHi", &TrustStore::new(), &Material::default(), at, &Policy::default());
 //! assert_eq!(verdict.status(), Status::NotSigned);
 //! ```
+//!
+//! By default everything is Rust. The feature `fast` brings AWS-LC, a C library, for servers that verify much mail, and
+//! `ml-dsa` the signatures of FIPS 204. Neither changes another verdict.
 #![forbid(unsafe_code)]
 #![warn(missing_docs, clippy::as_conversions)]
 

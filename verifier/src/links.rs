@@ -14,6 +14,18 @@ use sha2::{Digest, Sha256};
 ///
 /// May be shared by any number of threads and trust stores. Only links of paths that led to a trust anchor and were
 /// valid are kept, so that strangers cannot fill it with certificates of their own making.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use std::sync::Arc;
+///
+/// use verifier::{TrustStore, VerifiedLinks};
+///
+/// // One for the whole process; a link is about fifty bytes.
+/// let links = Arc::new(VerifiedLinks::new(NonZeroUsize::new(10_000).unwrap()));
+/// let trust = TrustStore::new().remembering(links.clone());
+/// assert_eq!((trust.len(), links.used()), (0, 0));
+/// ```
 #[derive(Debug)]
 pub struct VerifiedLinks {
     per_generation: usize,
