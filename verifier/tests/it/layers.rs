@@ -81,13 +81,15 @@ fn verdict(scenario: &Scenario, message: &[u8], recipient: Option<&Recipient>) -
         crls: scenario.crls.clone(),
         ..Material::default()
     };
-    let mut verification = Verification::new(&trust, scenario.at)
-        .material(&material)
-        .policy(&scenario.policy);
-    if let Some(recipient) = recipient {
-        verification = verification.decryption(recipient);
-    }
-    verification.verify(message)
+    alike(&trust, |trust| {
+        let mut verification = Verification::new(trust, scenario.at)
+            .material(&material)
+            .policy(&scenario.policy);
+        if let Some(recipient) = recipient {
+            verification = verification.decryption(recipient);
+        }
+        verification.verify(message)
+    })
 }
 
 #[test]

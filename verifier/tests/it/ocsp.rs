@@ -127,11 +127,14 @@ fn status(scenario: &Scenario, answers: &[Vec<u8>]) -> (Status, RevocationStatus
         crls: scenario.crls.clone(),
         ..Material::default()
     };
-    let verdict = Verification::new(&trust, scenario.at)
-        .material(&material)
-        .policy(&scenario.policy)
-        .ocsp_responses(answers)
-        .verify(&scenario.message());
+    let message = scenario.message();
+    let verdict = alike(&trust, |trust| {
+        Verification::new(trust, scenario.at)
+            .material(&material)
+            .policy(&scenario.policy)
+            .ocsp_responses(answers)
+            .verify(&message)
+    });
     (verdict.status(), verdict.revocation())
 }
 

@@ -4,6 +4,7 @@ mod certificates;
 mod peer_keys;
 
 use std::cell::OnceCell;
+use std::fmt::Debug;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -363,7 +364,15 @@ impl Scenario {
     }
 }
 
-/// The verdict that all backends come to, alone and with remembered links, in every detail the same.
+/// The answer that all backends give, alone and with remembered links, in every detail the same.
+pub(crate) fn alike<T: PartialEq + Debug>(trust: &TrustStore, ask: impl Fn(&TrustStore) -> T) -> T {
+    let expected = ask(&trust.clone().with_backend(Backend::PureRust));
+    for (how, trust) in in_other_ways(trust) {
+        assert_eq!(ask(&trust), expected, "{how}");
+    }
+    expected
+}
+
 pub(crate) fn verify_alike(
     message: &[u8],
     trust: &TrustStore,
@@ -371,17 +380,7 @@ pub(crate) fn verify_alike(
     at: Timestamp,
     policy: &Policy,
 ) -> Verdict {
-    let expected = verify(
-        message,
-        &trust.clone().with_backend(Backend::PureRust),
-        material,
-        at,
-        policy,
-    );
-    for (how, trust) in in_other_ways(trust) {
-        assert_eq!(verify(message, &trust, material, at, policy), expected, "{how}");
-    }
-    expected
+    alike(trust, |trust| verify(message, trust, material, at, policy))
 }
 
 /// The same for a path and what revocation lists say of it.
