@@ -103,11 +103,12 @@ async fn story(arguments: &Arguments, clock: Arc<dyn Clock>) -> Result<bool, Pro
     progress.step("Starting the gateway's relay");
     let mut gateway = services.start_gateway(&authority, &onboarded).await?;
 
+    let now = clock.now();
     let submissions: Vec<(usize, Mail)> = SENDERS
         .iter()
         .enumerate()
         .flat_map(|(sender, who)| match &templates {
-            None => mails::built_in(who.author, READER)
+            None => mails::built_in(who.author, READER, now)
                 .into_iter()
                 .map(|mail| (sender, mail))
                 .collect::<Vec<_>>(),

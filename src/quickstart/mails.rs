@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use data_encoding::BASE64;
+use policies::time::Timestamp;
 
 /// A mail to submit: what kind it is, for the reader of the report, and its bytes in CRLF form.
 #[derive(Clone, Debug)]
@@ -22,8 +23,9 @@ pub(crate) struct Author<'a> {
     pub(crate) address: &'a str,
 }
 
-/// The eight kinds of the built-in set, written by `author` to `recipient`.
-pub(crate) fn built_in(author: Author<'_>, recipient: &str) -> Vec<Mail> {
+/// The eight kinds of the built-in set, written by `author` to `recipient` at `now`.
+pub(crate) fn built_in(author: Author<'_>, recipient: &str, now: Timestamp) -> Vec<Mail> {
+    let date = mail_parser::DateTime::from_timestamp(now.unix()).to_rfc822();
     [
         ("plain ASCII", plain_ascii(author, recipient)),
         ("8-bit UTF-8", eight_bit(author, recipient)),
@@ -37,7 +39,7 @@ pub(crate) fn built_in(author: Author<'_>, recipient: &str) -> Vec<Mail> {
     .into_iter()
     .map(|(kind, text)| Mail {
         kind: kind.to_owned(),
-        bytes: crlf(text.as_bytes()),
+        bytes: crlf(format!("Date: {date}\n{text}").as_bytes()),
     })
     .collect()
 }
@@ -105,7 +107,7 @@ fn header(author: Author<'_>, recipient: &str, subject: &str, kind: &str) -> Str
     let domain = address.rsplit('@').next().unwrap_or(address);
     let user = address.split('@').next().unwrap_or(address);
     format!(
-        "From: {name} <{address}>\nTo: {recipient}\nSubject: {subject}\nDate: Sat, 21 Nov 2026 10:00:00 +0000\n\
+        "From: {name} <{address}>\nTo: {recipient}\nSubject: {subject}\n\
          Message-ID: <{kind}.{user}@{domain}>\nMIME-Version: 1.0\n"
     )
 }
@@ -216,7 +218,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_crlf_lines_only_and_one_from() {
-        let mails = built_in(CAROL, "reader@example.net");
+        let mails = built_in(CAROL, "reader@example.net", Timestamp::from_unix(1_795_305_600));
         assert_eq!(mails.len(), 8);
         for mail in mails {
             let text = String::from_utf8(mail.bytes).expect("the built-in mails are UTF-8");
@@ -238,7 +240,7 @@ mod tests {
 
     #[test]
     fn the_attachment_is_a_megabyte_that_decodes() {
-        let mails = built_in(CAROL, "reader@example.net");
+        let mails = built_in(CAROL, "reader@example.net", Timestamp::from_unix(1_795_305_600));
         let mail = mails
             .iter()
             .find(|mail| mail.kind == "1 MB attachment")
