@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
 
 use migrations::testing::PostgresSchema;
 
@@ -246,6 +249,36 @@ fn own_mails_are_sent_from_every_sender() {
 }
 
 #[test]
+fn keep_running_leaves_the_services_up_until_they_are_stopped() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let data = folder.path().join("data");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sealwright"))
+        .args(["quickstart", "--keep-running", "--data", text(&data)])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the executable starts");
+    let lines = BufReader::new(child.stdout.take().expect("its standard output is a pipe")).lines();
+    let mut addresses = lines
+        .map(|line| line.expect("its output is text"))
+        .filter(|line| line.contains(", SMTP "));
+    let gateway = addresses.next().expect("the address of the gateway is printed");
+    let address = gateway.split_whitespace().last().expect("the line ends with it");
+    // Somebody answers there, in SMTP.
+    let mut greeting = String::new();
+    let stream = TcpStream::connect(address).expect("the gateway is up");
+    BufReader::new(stream).read_line(&mut greeting).expect("it greets");
+    assert!(greeting.starts_with("220 "), "{greeting}");
+
+    let asked = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(asked.is_ok_and(|status| status.success()), "the signal was sent");
+    // The rest of its output must be read, or it could not write it.
+    addresses.for_each(drop);
+    assert!(child.wait().is_ok_and(|status| status.success()), "it ends well");
+}
+
+#[test]
 fn invariant_12_no_key_is_readable_in_the_data_folder() {
     for path in walk(P256.data()) {
         let content = fs::read(&path).expect("a file can be read");
@@ -278,7 +311,7 @@ fn walk(folder: &std::path::Path) -> Vec<String> {
 /// The CRL as the PEM file that openssl wants.
 fn pem_crl(der: &std::path::Path) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
-    let output = std::process::Command::new("openssl")
+    let output = Command::new("openssl")
         .args(["crl", "-inform", "DER", "-in", text(der), "-out", text(file.path())])
         .output()
         .expect("openssl starts");
