@@ -25,8 +25,14 @@ impl std::fmt::Debug for Recipient {
 
 impl Recipient {
     fn new() -> Self {
+        Self::numbered(Scenario::new().leaf.serial)
+    }
+
+    /// With a serial number of its own: CMS names its recipients by issuer and serial number.
+    fn numbered(serial: u8) -> Self {
         let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
         let mut scenario = Scenario::new();
+        scenario.leaf.serial = serial;
         scenario.leaf.public_key = Some(key.public_key_to_der().unwrap());
         scenario.leaf.with(KEY_USAGE, true, KEY_ENCIPHERMENT.to_vec());
         let certificate = X509::from_der(&scenario.chain().0).unwrap();
@@ -115,7 +121,7 @@ fn a_signature_inside_encryption_counts_once_it_is_opened() {
             opened.findings()
         );
         // For somebody else.
-        let other = verdict(&scenario, &message, Some(&Recipient::new()));
+        let other = verdict(&scenario, &message, Some(&Recipient::numbered(77)));
         assert_eq!(
             (other.status(), other.encryption()),
             (Status::NotSigned, Encryption::Closed)
