@@ -227,6 +227,13 @@ const END: &str = "-----END CERTIFICATE-----";
 /// Thousands of certificates; one has a few KiB.
 const LARGEST_FILE: u64 = 16 << 20;
 
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  sealwright ca lint alice.pem
+  sealwright ca lint --json chain.pem issuing.cer | jq '.[].findings'
+
+Exit status: 0 no errors, 1 errors, 2 a file that holds no certificate";
+
 #[cfg(test)]
 mod tests {
     use super::*;
