@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 /// Every crate, its folder, and the crates of ours that it may depend on. README.md draws the same arrows; a new one is an
 /// architecture change.
-const ARROWS: [(&str, &str, &[&str]); 13] = [
+const ARROWS: [(&str, &str, &[&str]); 14] = [
     ("policies", "policies", &[]),
+    ("dns", "signer-service/dns", &[]),
     ("keys", "signer-service/keys", &[]),
     ("milter", "signer-service/milter", &[]),
     ("smtp", "signer-service/smtp", &[]),
@@ -29,12 +30,21 @@ const ARROWS: [(&str, &str, &[&str]); 13] = [
     (
         "ca",
         "ca",
-        &["ca-api", "keys", "migrations", "policies", "smtp", "verifier"],
+        &["ca-api", "dns", "keys", "migrations", "policies", "smtp", "verifier"],
     ),
     (
         "signer-service",
         "signer-service",
-        &["ca-api", "keys", "migrations", "milter", "policies", "smtp", "verifier"],
+        &[
+            "ca-api",
+            "dns",
+            "keys",
+            "migrations",
+            "milter",
+            "policies",
+            "smtp",
+            "verifier",
+        ],
     ),
 ];
 
