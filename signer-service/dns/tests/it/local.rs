@@ -56,7 +56,7 @@ async fn it_proves_what_it_has_and_what_it_has_not() {
             .unwrap()
             .0
             .records,
-        [association.clone()]
+        std::slice::from_ref(&association)
     );
     assert_eq!(
         resolver
