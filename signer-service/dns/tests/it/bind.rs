@@ -170,9 +170,10 @@ impl Internet {
         }
         let path = folder.join("named.conf");
         std::fs::write(&path, config).unwrap();
-        let mut process = Command::new("named")
-            .args(["-g", "-n", "1", "-c"])
+        let mut process = Command::new("sh")
+            .args(["-c", UNTIL_STANDARD_INPUT_ENDS, "sh", "-g", "-n", "1", "-c"])
             .arg(&path)
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -184,7 +185,6 @@ impl Internet {
             log += &format!("{line}\n");
             if line.ends_with(" running") {
                 if log.contains("not loaded due to errors") {
-                    let _ = process.kill();
                     break;
                 }
                 // Read on, or it blocks when the pipe is full.
@@ -192,6 +192,7 @@ impl Internet {
                 return Ok((process, address));
             }
         }
+        // Waiting closes its standard input first.
         let _ = process.wait();
         Err(log)
     }
@@ -217,7 +218,7 @@ impl Bind {
 
 impl Drop for Bind {
     fn drop(&mut self) {
-        let _ = self.process.kill();
+        // Waiting closes its standard input first.
         let _ = self.process.wait();
     }
 }
@@ -259,3 +260,7 @@ fn days(days: i64) -> String {
         time.second()
     )
 }
+
+/// The server that several tests share lives in a static, which is never dropped: it ends when this process does, however that ends.
+const UNTIL_STANDARD_INPUT_ENDS: &str = "exec 3<&0; named \"$@\" 3<&- & server=$!
+{ cat <&3 >/dev/null; kill $server; } 2>/dev/null & wait $server";
