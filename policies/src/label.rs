@@ -49,6 +49,25 @@ pub fn label(tier: Tier, parts: &LabelParts<'_>) -> Option<String> {
     Some(line)
 }
 
+/// Text that anybody may have written, for a line on a terminal, in a log or on a page: characters that are invisible,
+/// break the line, turn its direction or speak to the terminal are replaced. Nothing is cut.
+///
+/// ```
+/// assert_eq!(policies::label::printable("all \u{1b}[32mgood\r"), "all \u{fffd}[32mgood\u{fffd}");
+/// ```
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .map(|character| {
+            if is_deceptive(character) {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                character
+            }
+        })
+        .collect()
+}
+
 /// A name that cannot change the line around it; `None` if nothing visible is left of it.
 fn harmless(name: Option<&str>) -> Option<String> {
     let name = name?.trim();
