@@ -64,6 +64,12 @@ pub fn badge(verdict: &Verdict, language: Language) -> String {
     svg
 }
 
+/// One sentence that says what the label means, for those who are no experts. It holds nothing of the message.
+#[must_use]
+pub fn description(verdict: &Verdict, language: Language) -> &'static str {
+    Kind::of(verdict).description(language)
+}
+
 /// What is told apart by the badge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {

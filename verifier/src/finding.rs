@@ -120,7 +120,6 @@ macro_rules! codes {
         pub(crate) enum Code { $($variant,)+ }
 
         impl Code {
-            #[cfg(test)]
             pub(crate) const ALL: &[Self] = &[$(Self::$variant,)+];
 
             pub(crate) const fn as_str(self) -> &'static str {

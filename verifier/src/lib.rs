@@ -27,6 +27,7 @@ mod content_type;
 mod crypto;
 mod distinguished_name;
 mod examine;
+mod explanation;
 mod extensions;
 mod finding;
 pub mod header;
@@ -50,7 +51,8 @@ mod verify;
 mod work;
 
 pub use crate::backend::Backend;
-pub use crate::badge::badge;
+pub use crate::badge::{badge, description};
+pub use crate::explanation::{Explanation, explain, explanations};
 pub use crate::finding::{Finding, Problem, Severity};
 pub use crate::language::{Language, UnknownLanguage};
 pub use crate::links::VerifiedLinks;

@@ -42,8 +42,11 @@ pub struct ProtectedField {
     pub name: String,
     /// The value with its folds undone and otherwise as written; encoded words are not decoded, nothing is sanitised.
     pub value: String,
-    /// What stands outside of the signature under this name.
+    /// How that compares with what stands outside of the signature under this name.
     pub outside: Outside,
+    /// What stands outside under this name, in its order, with runs of white space made one space. Anybody may have
+    /// written it.
+    pub outside_values: Vec<String>,
 }
 
 /// The fields of one name outside of the signature, beside those inside.
@@ -183,10 +186,14 @@ fn compare(
         }
     }
     own.into_iter()
-        .map(|(name, value)| ProtectedField {
-            outside: state(&name.to_ascii_lowercase()),
-            name: name.to_owned(),
-            value,
+        .map(|(name, value)| {
+            let key = name.to_ascii_lowercase();
+            ProtectedField {
+                outside: state(&key),
+                outside_values: outside.get(&key).cloned().unwrap_or_default(),
+                name: name.to_owned(),
+                value,
+            }
         })
         .collect()
 }
