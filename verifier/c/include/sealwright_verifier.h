@@ -61,6 +61,20 @@ typedef enum {
 } SealwrightUnsettledRevocation;
 
 /**
+ * A language of labels, badges and what explains findings.
+ */
+typedef enum {
+  /**
+   * English.
+   */
+  SEALWRIGHT_LANGUAGE_ENGLISH = 1,
+  /**
+   * Swedish.
+   */
+  SEALWRIGHT_LANGUAGE_SWEDISH = 2,
+} SealwrightLanguage;
+
+/**
  * A verifier with all it trusts, and what it said last. Its inside is nobody else's business.
  */
 typedef struct SealwrightVerifier SealwrightVerifier;
@@ -155,6 +169,17 @@ SealwrightResult sealwright_set_unsettled_revocation(SealwrightVerifier *verifie
 SealwrightResult sealwright_set_maximum_message_size(SealwrightVerifier *verifier, size_t size);
 
 /**
+ * Decides in which language labels, badges and what explains findings are written from now on: a SealwrightLanguage.
+ *
+ * Without this call it is English.
+ *
+ * # Safety
+ *
+ * `verifier` is null or came from sealwright_new.
+ */
+SealwrightResult sealwright_set_language(SealwrightVerifier *verifier, int language);
+
+/**
  * Examines a message as it arrived (all header fields and the body), at a point in time in seconds since 1970.
  *
  * The result is Ok whatever is wrong with the message: what there is to say of it is read with the functions below.
@@ -171,7 +196,8 @@ SealwrightResult sealwright_verify(SealwrightVerifier *verifier, const uint8_t *
  * that returned Ok.
  *
  * This pointer and those below are valid until the next call with this verifier that is not one of sealwright_json,
- * sealwright_status, sealwright_label, sealwright_tier, sealwright_verified_bytes and sealwright_error.
+ * sealwright_status, sealwright_label, sealwright_tier, sealwright_badge, sealwright_verified_bytes and
+ * sealwright_error.
  *
  * # Safety
  *
@@ -205,6 +231,16 @@ const char *sealwright_label(const SealwrightVerifier *verifier);
  * `verifier` is null or came from sealwright_new.
  */
 int sealwright_tier(const SealwrightVerifier *verifier);
+
+/**
+ * The badge, an SVG document in UTF-8 without scripts, styles or references; null when there is nothing to say. Show it
+ * outside of the message.
+ *
+ * # Safety
+ *
+ * `verifier` is null or came from sealwright_new.
+ */
+const char *sealwright_badge(const SealwrightVerifier *verifier);
 
 /**
  * The MIME entity that was signed, header block and body, and its length; null and 0 unless the signature is intact.

@@ -4,7 +4,7 @@ use std::ffi::{CString, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use policies::tier::Tier;
-use verifier::Verdict;
+use verifier::{Language, Verdict, badge};
 use verifier_report::{InputProblem, Report, Verifier};
 
 use crate::SealwrightResult;
@@ -13,6 +13,7 @@ use crate::SealwrightResult;
 #[derive(Debug)]
 pub struct SealwrightVerifier {
     pub(crate) setup: Verifier,
+    pub(crate) language: Language,
     pub(crate) said: Option<Said>,
     pub(crate) error: Option<CString>,
 }
@@ -21,6 +22,7 @@ impl SealwrightVerifier {
     pub(crate) fn new() -> Self {
         Self {
             setup: Verifier::new(),
+            language: Language::English,
             said: None,
             error: None,
         }
@@ -35,12 +37,14 @@ pub(crate) struct Said {
     pub(crate) label: CString,
     /// 1 to 4, or 0 for none.
     pub(crate) tier: c_int,
+    /// SVG.
+    pub(crate) badge: CString,
     pub(crate) verified_bytes: Option<Vec<u8>>,
 }
 
 impl Said {
-    pub(crate) fn of(verdict: &Verdict) -> Self {
-        let report = Report::of(verdict);
+    pub(crate) fn of(verdict: &Verdict, language: Language) -> Self {
+        let report = Report::in_language(verdict, language);
         Self {
             json: text(report.to_json()),
             status: text(report.status),
@@ -52,6 +56,7 @@ impl Said {
                 Some(Tier::V3) => 3,
                 Some(Tier::V4) => 4,
             },
+            badge: text(badge(verdict, language)),
             verified_bytes: verdict.verified_bytes().map(<[u8]>::to_vec),
         }
     }
@@ -140,7 +145,7 @@ mod tests {
         let message = b"From: alice@example.org\r\n\r\nHi";
         let verdict = verifier.setup.verify(message, policies::time::Timestamp::from_unix(0));
         let result = change(Some(&mut verifier), |verifier| {
-            verifier.said = Some(Said::of(&verdict));
+            verifier.said = Some(Said::of(&verdict, Language::Swedish));
             panic!("on purpose");
         });
         assert_eq!(result, SealwrightResult::InternalError);

@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use policies::time::Timestamp;
-use verifier::{UnsettledRevocation, Vouches};
+use verifier::{Language, UnsettledRevocation, Vouches};
 
 pub use crate::handle::SealwrightVerifier;
 use crate::handle::{Refused, Said, change};
@@ -57,6 +57,16 @@ pub enum SealwrightUnsettledRevocation {
     KeepTier = 1,
     /// The status is "signed" at best.
     WithholdTier = 2,
+}
+
+/// A language of labels, badges and what explains findings.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealwrightLanguage {
+    /// English.
+    English = 1,
+    /// Swedish.
+    Swedish = 2,
 }
 
 /// The version of this library, such as "0.1.0".
@@ -226,6 +236,30 @@ pub unsafe extern "C" fn sealwright_set_maximum_message_size(
     })
 }
 
+/// Decides in which language labels, badges and what explains findings are written from now on: a SealwrightLanguage.
+///
+/// Without this call it is English.
+///
+/// # Safety
+///
+/// `verifier` is null or came from sealwright_new.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sealwright_set_language(
+    verifier: *mut SealwrightVerifier,
+    language: c_int,
+) -> SealwrightResult {
+    // SAFETY: the caller promises it of the handle.
+    let verifier = unsafe { verifier.as_mut() };
+    change(verifier, |verifier| {
+        verifier.language = match language {
+            1 => Language::English,
+            2 => Language::Swedish,
+            other => return Err(Refused::argument(format!("{other} is no SealwrightLanguage"))),
+        };
+        Ok(())
+    })
+}
+
 /// Examines a message as it arrived (all header fields and the body), at a point in time in seconds since 1970.
 ///
 /// The result is Ok whatever is wrong with the message: what there is to say of it is read with the functions below.
@@ -247,7 +281,7 @@ pub unsafe extern "C" fn sealwright_verify(
     let message = unsafe { pointer::bytes(message, length) };
     change(verifier, |verifier| {
         let verdict = verifier.setup.verify(message?, Timestamp::from_unix(at));
-        verifier.said = Some(Said::of(&verdict));
+        verifier.said = Some(Said::of(&verdict, verifier.language));
         Ok(())
     })
 }
@@ -256,7 +290,8 @@ pub unsafe extern "C" fn sealwright_verify(
 /// that returned Ok.
 ///
 /// This pointer and those below are valid until the next call with this verifier that is not one of sealwright_json,
-/// sealwright_status, sealwright_label, sealwright_tier, sealwright_verified_bytes and sealwright_error.
+/// sealwright_status, sealwright_label, sealwright_tier, sealwright_badge, sealwright_verified_bytes and
+/// sealwright_error.
 ///
 /// # Safety
 ///
@@ -302,6 +337,19 @@ pub unsafe extern "C" fn sealwright_tier(verifier: *const SealwrightVerifier) ->
     // SAFETY: the caller promises it of the handle.
     let verifier = unsafe { verifier.as_ref() };
     said(verifier).map_or(0, |said| said.tier)
+}
+
+/// The badge, an SVG document in UTF-8 without scripts, styles or references; null when there is nothing to say. Show it
+/// outside of the message.
+///
+/// # Safety
+///
+/// `verifier` is null or came from sealwright_new.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sealwright_badge(verifier: *const SealwrightVerifier) -> *const c_char {
+    // SAFETY: the caller promises it of the handle.
+    let verifier = unsafe { verifier.as_ref() };
+    said(verifier).map_or(ptr::null(), |said| said.badge.as_ptr())
 }
 
 /// The MIME entity that was signed, header block and body, and its length; null and 0 unless the signature is intact.

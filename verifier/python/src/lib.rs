@@ -9,7 +9,7 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyInt};
-use verifier::Vouches;
+use verifier::{Language, Vouches, badge, description};
 use verifier_report::{Report, unsettled_revocation};
 
 /// Whom to trust, and what else is at hand; never changes, and may be shared by threads.
@@ -24,6 +24,7 @@ use verifier_report::{Report, unsettled_revocation};
 /// * not_checked: "keep_tier" or "withhold_tier" when there was no list for a certificate.
 /// * unknown: the same when none of the lists could be used.
 /// * maximum_message_size: larger messages are not looked at; in bytes.
+/// * language: "en" or "sv", for labels, badges and what explains findings.
 ///
 /// ValueError is raised for what is no certificate, no authority, no list, or no word with a meaning.
 ///
@@ -39,12 +40,13 @@ use verifier_report::{Report, unsettled_revocation};
 #[derive(Debug)]
 struct Verifier {
     setup: verifier_report::Verifier,
+    language: Language,
 }
 
 #[pymethods]
 impl Verifier {
     #[new]
-    #[pyo3(signature = (*, trust, signatures_only = Vec::new(), intermediates = Vec::new(), crls = Vec::new(), ocsp_responses = Vec::new(), not_checked = "keep_tier", unknown = "withhold_tier", maximum_message_size = 67_108_864))]
+    #[pyo3(signature = (*, trust, signatures_only = Vec::new(), intermediates = Vec::new(), crls = Vec::new(), ocsp_responses = Vec::new(), not_checked = "keep_tier", unknown = "withhold_tier", maximum_message_size = 67_108_864, language = "en"))]
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn new(
         trust: Vec<PyBackedBytes>,
@@ -55,7 +57,11 @@ impl Verifier {
         not_checked: &str,
         unknown: &str,
         maximum_message_size: usize,
+        language: &str,
     ) -> PyResult<Self> {
+        let language = language
+            .parse()
+            .map_err(|problem| PyValueError::new_err(format!("language: {problem}")))?;
         let mut setup = verifier_report::Verifier::new();
         for (index, anchors) in trust.iter().enumerate() {
             setup
@@ -89,7 +95,7 @@ impl Verifier {
         policy.not_checked = word("not_checked", not_checked)?;
         policy.unknown = word("unknown", unknown)?;
         policy.maximum_message_size = maximum_message_size;
-        Ok(Self { setup })
+        Ok(Self { setup, language })
     }
 
     /// Examines a message as it arrived, all header fields and the body, at a point in time.
@@ -109,8 +115,8 @@ impl Verifier {
         // Other threads of Python go on meanwhile.
         let verdict = py.detach(|| self.setup.verify(&message, at));
         Ok(Verdict {
-            verified_bytes: verdict.verified_bytes().map(<[u8]>::to_vec),
-            report: Report::of(&verdict),
+            verdict,
+            language: self.language,
         })
     }
 }
@@ -126,40 +132,52 @@ impl Verifier {
 #[pyclass(frozen, module = "sealwright")]
 #[derive(Debug)]
 struct Verdict {
-    report: Report,
-    verified_bytes: Option<Vec<u8>>,
+    verdict: verifier::Verdict,
+    language: Language,
 }
 
 #[pymethods]
 impl Verdict {
     /// "tier", "signed", "not_verified", "broken" or "not_signed".
     #[getter]
-    fn status(&self) -> &str {
-        &self.report.status
+    fn status(&self) -> String {
+        self.verdict.status().as_ref().to_owned()
     }
 
     /// "V1" to "V4"; there is one exactly when the status is "tier".
     #[getter]
-    fn tier(&self) -> Option<&str> {
-        self.report.tier.as_deref()
+    fn tier(&self) -> Option<String> {
+        self.verdict.tier().map(|tier| tier.to_string())
     }
 
     /// The one line a reader sees. It holds no character that could reorder or break the line.
     #[getter]
-    fn label(&self) -> &str {
-        &self.report.label
+    fn label(&self) -> String {
+        self.verdict.label_in(self.language)
+    }
+
+    /// What the label means, in one sentence for those who are no experts.
+    #[getter]
+    fn description(&self) -> &'static str {
+        description(&self.verdict, self.language)
+    }
+
+    /// The badge as an SVG document without scripts, styles or references. Show it outside of the message.
+    #[getter]
+    fn badge(&self) -> String {
+        badge(&self.verdict, self.language)
     }
 
     /// The address in From, if there is exactly one; verified only as far as identity says.
     #[getter(from_address)]
     fn address_in_from(&self) -> Option<&str> {
-        self.report.from.as_deref()
+        self.verdict.from()
     }
 
     /// Who signed, if the signature is intact and the path verified.
     #[getter]
     fn signer(&self) -> Option<Signer> {
-        self.report.signer.as_ref().map(|signer| Signer {
+        self.verdict.signer().map(|signer| Signer {
             address: signer.address.clone(),
             name: signer.name.clone(),
             organization: signer.organization.clone(),
@@ -169,60 +187,100 @@ impl Verdict {
 
     /// "not_checked", "intact" or "broken".
     #[getter]
-    fn integrity(&self) -> &str {
-        &self.report.integrity
+    fn integrity(&self) -> String {
+        self.verdict.integrity().as_ref().to_owned()
     }
 
     /// "not_checked", "verified" or "not_verified".
     #[getter]
-    fn path(&self) -> &str {
-        &self.report.path
+    fn path(&self) -> String {
+        self.verdict.path().as_ref().to_owned()
     }
 
     /// "not_checked", "no_sender", "matches" or "differs".
     #[getter]
-    fn identity(&self) -> &str {
-        &self.report.identity
+    fn identity(&self) -> String {
+        self.verdict.identity().as_ref().to_owned()
     }
 
     /// What the revocation lists say, such as "good", "revoked" or "not_checked".
     #[getter]
-    fn revocation(&self) -> &str {
-        &self.report.revocation
+    fn revocation(&self) -> String {
+        self.verdict.revocation().as_ref().to_owned()
+    }
+
+    /// Whether a layer around the signature was encrypted: "absent", "closed" or "opened". It says nothing about who
+    /// wrote the message.
+    #[getter]
+    fn encryption(&self) -> String {
+        self.verdict.encryption().as_ref().to_owned()
+    }
+
+    /// How the signature covers header fields: "not_checked", "absent", "wrapped", "clear" or "cipher".
+    #[getter]
+    fn header_protection(&self) -> String {
+        self.verdict.header_protection().as_ref().to_owned()
+    }
+
+    /// The header fields that the signature covers, in their order. Show these instead of those outside.
+    #[getter]
+    fn protected_headers(&self) -> Vec<ProtectedField> {
+        let fields = self.verdict.protected_headers().iter();
+        fields
+            .map(|field| ProtectedField {
+                name: field.name.clone(),
+                value: field.value.clone(),
+                outside: field.outside.as_ref().to_owned(),
+                outside_values: field.outside_values.clone(),
+            })
+            .collect()
     }
 
     /// Everything that was noticed, the most telling first.
     #[getter]
     fn findings(&self) -> Vec<Finding> {
-        let findings = self.report.findings.iter();
+        let findings = Report::in_language(&self.verdict, self.language).findings;
         findings
+            .into_iter()
             .map(|finding| Finding {
                 code: finding.code.to_owned(),
-                severity: finding.severity.clone(),
-                detail: finding.detail.clone(),
+                severity: finding.severity,
+                detail: finding.detail,
+                meaning: finding.meaning.to_owned(),
+                importance: finding.importance.to_owned(),
+                advice: finding.advice.to_owned(),
             })
             .collect()
     }
 
     /// The signer's certificate in PEM, if the signature is intact.
     #[getter]
-    fn certificate(&self) -> Option<&str> {
-        self.report.certificate.as_deref()
+    fn certificate(&self) -> Option<String> {
+        Report::of(&self.verdict).certificate
     }
 
     /// The MIME entity that was signed, header block and body, if the signature is intact. Show this and nothing else.
     #[getter]
     fn verified_bytes<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
-        self.verified_bytes.as_deref().map(|bytes| PyBytes::new(py, bytes))
+        self.verdict.verified_bytes().map(|bytes| PyBytes::new(py, bytes))
     }
 
-    /// All of it but verified_bytes as one JSON object, the same that `sealwright verify --json` prints.
+    /// The verdict on a signed or encrypted layer inside this signature. It changes nothing about this one.
+    #[getter]
+    fn inner(&self) -> Option<Self> {
+        self.verdict.inner().map(|inner| Self {
+            verdict: inner.clone(),
+            language: self.language,
+        })
+    }
+
+    /// All of it but verified_bytes and badge as one JSON object, the same that `sealwright verify --json` prints.
     fn to_json(&self) -> String {
-        self.report.to_json()
+        Report::in_language(&self.verdict, self.language).to_json()
     }
 
     fn __repr__(&self) -> String {
-        format!("<sealwright.Verdict '{}'>", self.report.label)
+        format!("<sealwright.Verdict '{}'>", self.label())
     }
 }
 
@@ -250,6 +308,33 @@ struct Finding {
     severity: String,
     /// One sentence with the data at hand. It may quote the message and is not sanitised for display.
     detail: String,
+    /// What is so, in words for those who are no experts; like the two below without anything of the message.
+    meaning: String,
+    /// Why it matters.
+    importance: String,
+    /// What to do about it.
+    advice: String,
+}
+
+/// A header field that the signature covers, beside those of the same name outside.
+#[pyclass(frozen, get_all, module = "sealwright")]
+#[derive(Debug)]
+struct ProtectedField {
+    /// The name as written.
+    name: String,
+    /// The value with its folds undone; encoded words are not decoded, nothing is sanitised.
+    value: String,
+    /// "same", "hidden" (something else stands outside, as the sender announced) or "differs".
+    outside: String,
+    /// What stands outside under this name; anybody may have written it.
+    outside_values: Vec<String>,
+}
+
+#[pymethods]
+impl ProtectedField {
+    fn __repr__(&self) -> String {
+        format!("<sealwright.ProtectedField {} {}>", self.name, self.outside)
+    }
 }
 
 #[pymethods]
@@ -267,7 +352,7 @@ mod sealwright {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use super::{Finding, Signer, Verdict, Verifier};
+    use super::{Finding, ProtectedField, Signer, Verdict, Verifier};
 
     #[pymodule_init]
     fn initialize(module: &Bound<'_, PyModule>) -> PyResult<()> {

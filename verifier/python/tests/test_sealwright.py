@@ -1,6 +1,7 @@
 """The installed wheel: reports, refusals, types. The environment names the folders of fixtures and expectations."""
 
 import doctest
+import json
 import os
 import unittest
 from concurrent.futures import ThreadPoolExecutor
@@ -63,6 +64,27 @@ class Reports(unittest.TestCase):
         self.assertEqual(verdict.findings[0].code, "message-digest-mismatch")
         self.assertEqual(repr(verdict.findings[0]), "<sealwright.Finding error message-digest-mismatch>")
 
+    def test_layers_headers_and_badge_are_at_hand(self) -> None:
+        verdict = self.verifier.verify(read("v4.eml"), at=AT)
+        report = json.loads(verdict.to_json())
+        self.assertEqual((verdict.encryption, verdict.header_protection), ("absent", report["header_protection"]))
+        fields = [(field.name, field.value, field.outside, field.outside_values) for field in verdict.protected_headers]
+        self.assertEqual(fields, [tuple(field.values()) for field in report["protected_headers"]])
+        assert verdict.verified_bytes is not None
+        self.assertEqual(len(verdict.verified_bytes), report["verified_length"])
+        self.assertEqual(verdict.inner is None, report["inner"] is None)
+        self.assertTrue(verdict.findings)
+        for finding in verdict.findings:
+            self.assertTrue(finding.meaning and finding.importance and finding.advice, finding)
+        self.assertIn(f"<title>{verdict.label}</title>", verdict.badge)
+
+    def test_words_are_written_in_the_language_asked_for(self) -> None:
+        swedish = sealwright.Verifier(trust=[ROOT], language="sv-SE")
+        verdict = swedish.verify(read("tampered.eml"), at=AT)
+        self.assertEqual(verdict.label, "TRASIG SIGNATUR (message-digest-mismatch)")
+        self.assertIn('lang="sv"', verdict.badge)
+        self.assertEqual(verdict.findings[0].meaning, "Innehållet är inte det som signerades.")
+
     def test_threads_share_a_verifier(self) -> None:
         message = read("v3.eml")
         with ThreadPoolExecutor(4) as threads:
@@ -116,6 +138,7 @@ class Refusals(unittest.TestCase):
             ("ocsp_responses", [read("root.crl")], r"ocsp_responses\[0\]: .*OCSP"),
             ("not_checked", "keep", r"not_checked: .* keep_tier or withhold_tier"),
             ("unknown", "", r"unknown: .* keep_tier or withhold_tier"),
+            ("language", "de", r"language: .* en and sv are"),
         ]:
             with self.subTest(argument), self.assertRaisesRegex(ValueError, because):
                 sealwright.Verifier(**{"trust": [], argument: bad})  # type: ignore[arg-type]
@@ -142,7 +165,7 @@ class Refusals(unittest.TestCase):
         verdict = sealwright.Verifier(trust=[]).verify(read("v1.eml"), at=AT)
         with self.assertRaises(AttributeError):
             verdict.tier = "V4"  # type: ignore[misc]
-        for made in ("Verdict", "Signer", "Finding"):
+        for made in ("Verdict", "Signer", "Finding", "ProtectedField"):
             with self.assertRaises(TypeError):
                 getattr(sealwright, made)()
 
@@ -171,7 +194,7 @@ class Documentation(unittest.TestCase):
         self.assertEqual(failed, 0)
 
     def test_everything_public_is_documented(self) -> None:
-        for name in ("Verifier", "Verdict", "Signer", "Finding"):
+        for name in ("Verifier", "Verdict", "Signer", "Finding", "ProtectedField"):
             thing = getattr(sealwright, name)
             self.assertTrue(thing.__doc__, name)
             self.assertEqual(thing.__module__, "sealwright")

@@ -16,12 +16,14 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs, clippy::as_conversions)]
 
+mod facts;
 mod input;
 mod report;
 mod verifier;
 
+pub use crate::facts::{Fact, facts};
 pub use crate::input::{Kind, NotDer, structures};
-pub use crate::report::{Report, ReportedFinding, ReportedSigner};
+pub use crate::report::{Report, ReportedField, ReportedFinding, ReportedSigner};
 pub use crate::verifier::{InputProblem, UnknownWord, Verifier, unsettled_revocation, vouches};
 
 /// The examples of `docs/embedding.md`, compiled and run with the other examples.

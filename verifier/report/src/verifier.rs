@@ -1,10 +1,13 @@
 //! What an embedder sets up once and asks about every message.
 
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
 use policies::time::Timestamp;
 use thiserror::Error;
 use verifier::{
-    AnchorProblem, Material, Policy, Problem, TrustStore, UnsettledRevocation, Verdict, Verification, Vouches,
-    check_crl, check_ocsp_response,
+    AnchorProblem, Material, Policy, Problem, TrustStore, UnsettledRevocation, Verdict, Verification, VerifiedLinks,
+    Vouches, check_crl, check_ocsp_response,
 };
 
 use crate::input::{Kind, NotDer, structures};
@@ -66,6 +69,13 @@ impl Verifier {
         }
         self.trust = trust;
         Ok(())
+    }
+
+    /// Remembers which certificates signed which, at most twice as many as `links`: for whoever examines much mail in one
+    /// go. The verdicts are the same. To be called after [`Verifier::trust`] or before, once.
+    pub fn remember(&mut self, links: NonZeroUsize) {
+        let trust = std::mem::take(&mut self.trust);
+        self.trust = trust.remembering(Arc::new(VerifiedLinks::new(links)));
     }
 
     /// Keeps the certificates of authorities in `certificates` (DER, or PEM with one or more) for senders who left them

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use policies::time::Timestamp;
 use serde_json::Value;
-use verifier::{UnsettledRevocation, Vouches};
+use verifier::{Language, UnsettledRevocation, Vouches};
 use verifier_report::{InputProblem, Report, Verifier, unsettled_revocation, vouches};
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -100,14 +100,20 @@ fn the_report_has_exactly_these_keys_in_this_order() {
         "status",
         "tier",
         "label",
+        "description",
         "from",
         "signer",
         "integrity",
         "path",
         "identity",
         "revocation",
+        "encryption",
+        "header_protection",
+        "protected_headers",
+        "verified_length",
         "findings",
         "certificate",
+        "inner",
     ];
     let mut rest = report.as_str();
     for key in keys {
@@ -218,4 +224,142 @@ fn a_word_without_meaning_is_refused_with_those_that_have_one() {
         let sentence = unsettled_revocation(word).unwrap_err().to_string();
         assert!(sentence.contains("keep_tier or withhold_tier"), "{sentence}");
     }
+}
+
+#[test]
+fn findings_are_explained_in_the_language_asked_for() {
+    let verdict = with_lists().verify(&fixture("tampered.eml"), at());
+    let english = Report::of(&verdict);
+    let swedish = Report::in_language(&verdict, Language::Swedish);
+    assert_eq!(english.findings[0].meaning, "The content is not what was signed.");
+    assert_eq!(swedish.findings[0].meaning, "Innehållet är inte det som signerades.");
+    assert_eq!(swedish.label, "TRASIG SIGNATUR (message-digest-mismatch)");
+    // What is for programs is the same.
+    let without_words = |report: &Report| {
+        let mut value = serde_json::to_value(report).unwrap();
+        for key in ["label", "description"] {
+            value[key] = Value::Null;
+        }
+        for finding in value["findings"].as_array_mut().unwrap() {
+            for key in ["meaning", "importance", "advice"] {
+                assert!(!finding[key].as_str().unwrap().is_empty());
+                finding[key] = Value::Null;
+            }
+        }
+        value
+    };
+    assert_eq!(without_words(&english), without_words(&swedish));
+}
+
+#[test]
+fn a_badge_is_there_where_it_was_asked_for() {
+    let verdict = with_lists().verify(&fixture("v3.eml"), at());
+    let plain = Report::of(&verdict);
+    assert_eq!((plain.badge.as_ref(), plain.to_json().contains("badge")), (None, false));
+    let report = plain.with_badge(&verdict, Language::English);
+    let svg = report.badge.as_deref().unwrap();
+    assert!(svg.starts_with("<svg ") && svg.contains(&report.label), "{svg}");
+    let json: Value = serde_json::from_str(&report.to_json()).unwrap();
+    assert_eq!(json["badge"], svg);
+}
+
+#[test]
+fn protected_fields_are_reported_beside_those_outside() {
+    let default = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora");
+    let folder = std::env::var_os("SEALWRIGHT_CORPORA").map_or_else(default, PathBuf::from);
+    let Ok(message) = fs::read(folder.join("rfc9788/smime-one-part-hp.eml")) else {
+        println!(
+            "RFC 9788: SKIPPED, 0 cases ran: there is no rfc9788 in {}",
+            folder.display()
+        );
+        return;
+    };
+    let report = |message: &[u8]| {
+        let verdict = Verifier::new().verify(message, at());
+        let report = Report::of(&verdict);
+        assert_eq!(report.verified_length, verdict.verified_bytes().map(<[u8]>::len));
+        serde_json::to_value(report).unwrap()
+    };
+    let subject = |report: &Value| {
+        let fields = report["protected_headers"].as_array().unwrap();
+        fields.iter().find(|field| field["name"] == "Subject").unwrap().clone()
+    };
+    let honest = report(&message);
+    assert_eq!(
+        (&honest["integrity"], &honest["header_protection"]),
+        (&"intact".into(), &"clear".into())
+    );
+    assert_eq!(subject(&honest)["outside"], "same");
+    // The first Subject is the one outside.
+    let text = String::from_utf8(message).unwrap();
+    let changed = report(text.replacen("\nSubject: ", "\nSubject: Re: ", 1).as_bytes());
+    let (inside, outside) = (
+        subject(&changed),
+        format!("Re: {}", subject(&honest)["value"].as_str().unwrap()),
+    );
+    assert_eq!(inside["value"], subject(&honest)["value"]);
+    assert_eq!(
+        (&inside["outside"], &inside["outside_values"]),
+        (&"differs".into(), &serde_json::json!([outside]))
+    );
+}
+
+#[test]
+fn a_layer_inside_has_a_report_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let openssl = |arguments: &[&str]| {
+        let output = std::process::Command::new("openssl").args(arguments).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if !openssl(&["version"]) {
+        assert!(std::env::var_os("CI").is_none(), "openssl is not installed");
+        println!("a layer inside: SKIPPED: openssl is not installed");
+        return;
+    }
+    let (key, certificate) = (path("key"), path("certificate"));
+    let new = [
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "30",
+    ];
+    let files = ["-subj", "/CN=List", "-keyout", &key, "-out", &certificate];
+    assert!(openssl(&[&["req", "-x509"], &new[..], &files[..]].concat()));
+    let (inner, signed) = (fixture("v3.eml"), path("signed"));
+    fs::write(path("inner"), &inner).unwrap();
+    let command = [
+        "cms",
+        "-sign",
+        "-signer",
+        &certificate,
+        "-inkey",
+        &key,
+        "-out",
+        &signed,
+        "-crlfeol",
+        "-binary",
+    ];
+    assert!(openssl(&[&command[..], &["-in", &path("inner")]].concat()));
+    let from = String::from_utf8(inner).unwrap();
+    let from = from.lines().find(|line| line.starts_with("From: ")).unwrap();
+    // OpenSSL writes base64 with LF, whatever else it writes.
+    let signed = fs::read_to_string(&signed).unwrap().replace("\r\n", "\n");
+    let message = format!("{from}\n{signed}").replace('\n', "\r\n").into_bytes();
+    let verdict = with_lists().verify(&message, at());
+    let report = serde_json::to_value(Report::of(&verdict)).unwrap();
+    // A stranger signed around what the bank signed: each layer counts for itself.
+    assert_eq!(
+        (&report["status"], &report["tier"]),
+        (&"not_verified".into(), &Value::Null),
+        "{report}"
+    );
+    assert_eq!(
+        (&report["inner"]["status"], &report["inner"]["tier"]),
+        (&"tier".into(), &"V3".into())
+    );
+    assert_eq!(report["inner"]["inner"], Value::Null);
 }

@@ -15,6 +15,7 @@ use wasm_bindgen::prelude::*;
 #[derive(Debug, Default)]
 pub struct Verifier {
     setup: verifier_report::Verifier,
+    language: verifier::Language,
 }
 
 #[wasm_bindgen]
@@ -106,6 +107,18 @@ impl Verifier {
         self.setup.policy_mut().maximum_message_size = bytes;
     }
 
+    /// Decides in which language labels, badges and what explains findings are written: a tag of BCP 47, `"en"` or
+    /// `"sv"`, such as `navigator.language` is one; without this call English.
+    ///
+    /// # Errors
+    ///
+    /// A language that is not known.
+    #[wasm_bindgen(js_name = setLanguage)]
+    pub fn set_language(&mut self, tag: &str) -> Result<(), JsError> {
+        self.language = tag.parse::<verifier::Language>()?;
+        Ok(())
+    }
+
     /// Examines a message as it arrived, all header fields and the body, at a point in time; for mail that has just
     /// arrived that is `new Date()`. Whatever is wrong with the message is in the verdict; nothing is thrown for it.
     ///
@@ -129,8 +142,8 @@ impl Verifier {
         )]
         let verdict = self.setup.verify(&message, Timestamp::from_unix(seconds as i64));
         Ok(Verdict {
-            verified_bytes: verdict.verified_bytes().map(<[u8]>::to_vec),
-            report: verifier_report::Report::of(&verdict),
+            verdict,
+            language: self.language,
         })
     }
 }
@@ -139,8 +152,8 @@ impl Verifier {
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Verdict {
-    report: verifier_report::Report,
-    verified_bytes: Option<Vec<u8>>,
+    verdict: verifier::Verdict,
+    language: verifier::Language,
 }
 
 #[wasm_bindgen]
@@ -149,21 +162,28 @@ impl Verdict {
     #[wasm_bindgen(getter)]
     #[must_use]
     pub fn label(&self) -> String {
-        self.report.label.clone()
+        self.verdict.label_in(self.language)
     }
 
     /// The one word.
     #[wasm_bindgen(getter, unchecked_return_type = "Status")]
     #[must_use]
     pub fn status(&self) -> String {
-        self.report.status.clone()
+        self.verdict.status().as_ref().to_owned()
     }
 
     /// The tier; there is one exactly when the status is `"tier"`.
     #[wasm_bindgen(getter, unchecked_return_type = "Tier | undefined")]
     #[must_use]
     pub fn tier(&self) -> Option<String> {
-        self.report.tier.clone()
+        self.verdict.tier().map(|tier| tier.to_string())
+    }
+
+    /// The badge as an SVG document without scripts, styles or references. Show it outside of the message.
+    #[wasm_bindgen(getter)]
+    #[must_use]
+    pub fn badge(&self) -> String {
+        verifier::badge(&self.verdict, self.language)
     }
 
     /// All facts and findings.
@@ -173,21 +193,32 @@ impl Verdict {
     /// None: what was written as JSON can be read as JSON.
     #[wasm_bindgen(getter, unchecked_return_type = "Report")]
     pub fn report(&self) -> Result<JsValue, JsValue> {
-        JSON::parse(&self.report.to_json())
+        JSON::parse(&self.to_json_text())
     }
 
     /// The report as text, the same that `sealwright verify --json` prints.
     #[wasm_bindgen(js_name = toJSONText)]
     #[must_use]
     pub fn to_json_text(&self) -> String {
-        self.report.to_json()
+        verifier_report::Report::in_language(&self.verdict, self.language).to_json()
     }
 
     /// The MIME entity that was signed, header block and body, if the signature is intact. Show this and nothing else.
     #[wasm_bindgen(getter, js_name = verifiedBytes)]
     #[must_use]
     pub fn verified_bytes(&self) -> Option<Vec<u8>> {
-        self.verified_bytes.clone()
+        self.verdict.verified_bytes().map(<[u8]>::to_vec)
+    }
+
+    /// The verdict on a signed or encrypted layer inside this signature, to be freed by itself. It changes nothing about
+    /// this one.
+    #[wasm_bindgen(getter)]
+    #[must_use]
+    pub fn inner(&self) -> Option<Self> {
+        self.verdict.inner().map(|inner| Self {
+            verdict: inner.clone(),
+            language: self.language,
+        })
     }
 }
 
@@ -221,6 +252,8 @@ export interface Report {
     tier: Tier | null;
     /** The one line a reader sees. */
     label: string;
+    /** What the label means, in one sentence for those who are no experts. */
+    description: string;
     /** The address in From, if there is exactly one; verified only as far as `identity` says. */
     from: string | null;
     /** Who signed, if the signature is intact and the path verified. */
@@ -229,9 +262,39 @@ export interface Report {
     path: "not_checked" | "verified" | "not_verified";
     identity: "not_checked" | "no_sender" | "matches" | "differs";
     revocation: string;
+    /** Whether a layer around the signature was encrypted; it says nothing about who wrote the message. */
+    encryption: "absent" | "closed" | "opened";
+    /** How the signature covers header fields. */
+    header_protection: "not_checked" | "absent" | "wrapped" | "clear" | "cipher";
+    /** The header fields that the signature covers, to be shown instead of those outside. */
+    protected_headers: ProtectedField[];
+    /** How many bytes the signature covers, if it is intact. */
+    verified_length: number | null;
     /** Everything that was noticed, the most telling first. */
-    findings: { code: string; severity: "error" | "warning" | "notice"; detail: string }[];
+    findings: Finding[];
     /** The signer's certificate in PEM, if the signature is intact. */
     certificate: string | null;
+    /** The report on a signed or encrypted layer inside this signature. */
+    inner: Report | null;
+}
+
+/** One fact about a message; `meaning`, `importance` and `advice` hold nothing of the message. */
+export interface Finding {
+    code: string;
+    severity: "error" | "warning" | "notice";
+    /** May quote the message, and is not sanitised for display. */
+    detail: string;
+    meaning: string;
+    importance: string;
+    advice: string;
+}
+
+/** A header field that the signature covers, beside those of the same name outside. */
+export interface ProtectedField {
+    name: string;
+    value: string;
+    outside: "same" | "hidden" | "differs";
+    /** Anybody may have written these. */
+    outside_values: string[];
 }
 "#;

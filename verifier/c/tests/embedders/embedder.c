@@ -55,6 +55,7 @@ static void says_nothing(const SealwrightVerifier *verifier) {
     assert(sealwright_status(verifier) == NULL);
     assert(sealwright_label(verifier) == NULL);
     assert(sealwright_tier(verifier) == 0);
+    assert(sealwright_badge(verifier) == NULL);
     assert(sealwright_verified_bytes(verifier, &length) == NULL && length == 0);
 }
 
@@ -88,6 +89,8 @@ static void examines(SealwrightVerifier *verifier, const char *name) {
     snprintf(label, sizeof label, "\"label\":\"%s\"", sealwright_label(verifier));
     assert(strncmp(json, status, strlen(status)) == 0 && strstr(json, label) != NULL);
     assert((sealwright_tier(verifier) != 0) == (strcmp(sealwright_status(verifier), "tier") == 0));
+    assert(strncmp(sealwright_badge(verifier), "<svg ", 5) == 0);
+    assert(strstr(sealwright_badge(verifier), sealwright_label(verifier)) != NULL);
     const uint8_t *verified = sealwright_verified_bytes(verifier, &verified_length);
     assert((verified != NULL) == (strstr(json, "\"integrity\":\"intact\"") != NULL));
     assert(verified == NULL ? verified_length == 0 : memcmp(verified, "Content-Type:", 13) == 0);
@@ -119,6 +122,19 @@ int main(int count, char **arguments) {
     for (size_t index = 0; index < sizeof names / sizeof names[0]; index++) examines(verifier, names[index]);
     examines(verifier, "v4");
     assert(sealwright_tier(verifier) == 4);
+
+    /* Another language, in which nothing but words differs. */
+    assert(sealwright_set_language(verifier, SEALWRIGHT_LANGUAGE_SWEDISH) == SEALWRIGHT_RESULT_OK);
+    says_nothing(verifier);
+    assert(give(verifier, "tampered.eml", verify) == SEALWRIGHT_RESULT_OK);
+    assert(strcmp(sealwright_label(verifier), "TRASIG SIGNATUR (message-digest-mismatch)") == 0);
+    assert(strstr(sealwright_badge(verifier), "lang=\"sv\"") != NULL);
+    assert(strstr(sealwright_json(verifier), "\"status\":\"broken\"") != NULL);
+    refuses(verifier, sealwright_set_language(verifier, 0), SEALWRIGHT_RESULT_INVALID_ARGUMENT, "no SealwrightLanguage");
+    refuses(verifier, sealwright_set_language(verifier, 3), SEALWRIGHT_RESULT_INVALID_ARGUMENT, "no SealwrightLanguage");
+    assert(sealwright_set_language(NULL, SEALWRIGHT_LANGUAGE_ENGLISH) == SEALWRIGHT_RESULT_NULL_POINTER);
+    assert(sealwright_badge(NULL) == NULL);
+    assert(sealwright_set_language(verifier, SEALWRIGHT_LANGUAGE_ENGLISH) == SEALWRIGHT_RESULT_OK);
 
     /* What is refused leaves nothing to be mistaken for the verdict, and what was set up before stays. */
     const uint8_t *one = (const uint8_t *)"x";

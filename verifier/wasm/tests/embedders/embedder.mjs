@@ -39,6 +39,10 @@ export async function examineEverything({ Verifier, version }, fixture, expectat
         expect(verdict.label === report.label && verdict.status === report.status, `${name}: label and status`);
         expect((verdict.tier ?? null) === report.tier, `${name}: tier`);
         expect((verdict.tier !== undefined) === (verdict.status === "tier"), `${name}: a tier exactly then`);
+        expect(verdict.badge.startsWith("<svg ") && verdict.badge.includes(`<title>${verdict.label}</title>`), `${name}: badge`);
+        expect((verdict.inner ?? null) === report.inner, `${name}: no layer inside`);
+        expect((verdict.verifiedBytes?.length ?? null) === report.verified_length, `${name}: the length`);
+        expect(report.findings.every(({ meaning, importance, advice }) => meaning && importance && advice), `${name}: explained`);
         expect((verdict.verifiedBytes !== undefined) === (report.integrity === "intact"), `${name}: bytes`);
         verdict.free();
     }
@@ -62,6 +66,7 @@ export async function examineEverything({ Verifier, version }, fixture, expectat
     refuses(() => verifier.addIntermediates(bytes(1)), "no certificate");
     refuses(() => verifier.setUnsettledRevocation("keep_tier", "keep"), "keep_tier or withhold_tier");
     refuses(() => verifier.setUnsettledRevocation("", "keep_tier"), "keep_tier or withhold_tier");
+    refuses(() => verifier.setLanguage("de"), "en and sv are");
     refuses(() => verifier.verify(message.v1, new Date(NaN)), "invalid");
     for (const wrong of ["text", undefined, null, 5, {}, [1, 2], new ArrayBuffer(4), new Uint16Array(4)]) {
         refuses(() => verifier.verify(wrong, at), "Uint8Array");
@@ -94,6 +99,11 @@ export async function examineEverything({ Verifier, version }, fixture, expectat
     expect(careful.verify(message.v1, at).status === "signed", "a careful embedder does not");
     careful.setMaximumMessageSize(100);
     expect(careful.verify(message.v1, at).report.findings[0].code === "message-too-large", "the size");
+    const swedish = new Verifier();
+    swedish.setLanguage("sv-SE");
+    const broken = swedish.verify(message.tampered, at);
+    expect(broken.label === "TRASIG SIGNATUR (message-digest-mismatch)", "another language");
+    expect(broken.badge.includes('lang="sv"') && broken.report.status === "broken", "only words differ");
     expect(/^\d+\.\d+\.\d+/.test(version()), "a version");
     return NAMES.length;
 }
