@@ -5,3 +5,4 @@ mod quickstart;
 mod services;
 mod support;
 mod verify;
+mod verify_many;

@@ -56,6 +56,12 @@ fn the_json_surface_has_exactly_these_keys() {
         "revocation",
         "findings",
         "certificate",
+        "description",
+        "encryption",
+        "header_protection",
+        "protected_headers",
+        "verified_length",
+        "inner",
     ];
     expected.sort_unstable();
     let mut sorted = keys;
@@ -66,7 +72,7 @@ fn the_json_surface_has_exactly_these_keys() {
         assert!(signer.contains_key(key), "{signer:?} has {key}");
     }
     for finding in json["findings"].as_array().expect("an array") {
-        for key in ["code", "severity", "detail"] {
+        for key in ["code", "severity", "detail", "meaning", "importance", "advice"] {
             assert!(finding[key].is_string(), "{finding} has {key}");
         }
     }
