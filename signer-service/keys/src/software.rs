@@ -18,6 +18,7 @@ use der::Decode;
 use spki::SubjectPublicKeyInfoOwned;
 use zeroize::Zeroizing;
 
+use crate::decryption::{DecryptionKey, DecryptionKeys, SoftwareDecryptionKey};
 use crate::private_file::{self, Existing, Readers};
 use crate::sealing::SealingKey;
 use crate::{KeyAlgorithm, KeyError, KeyId, KeyStore, Signature, SignatureAlgorithm, SigningKey};
@@ -82,6 +83,20 @@ impl SoftwareKeyStore {
         }
     }
 
+    /// The PKCS#8 form of a key.
+    fn unsealed(&self, id: &KeyId) -> Result<(PathBuf, Zeroizing<Vec<u8>>), KeyError> {
+        let path = self.path(id);
+        let sealed =
+            private_file::read(&path, "key", LONGEST_FILE, Readers::OwnerOnly).map_err(|error| match error {
+                KeyError::FileMissing { .. } => self.not_found(id),
+                other => other,
+            })?;
+        let pkcs8 = self
+            .sealing_key
+            .open_at(&context(id), &sealed, || path.display().to_string())?;
+        Ok((path, pkcs8))
+    }
+
     /// The names in the folder.
     fn file_names(&self) -> Result<Vec<String>, KeyError> {
         let mut names = Vec::new();
@@ -114,15 +129,7 @@ impl KeyStore for SoftwareKeyStore {
     }
 
     fn open(&self, id: &KeyId) -> Result<Arc<dyn SigningKey>, KeyError> {
-        let path = self.path(id);
-        let sealed =
-            private_file::read(&path, "key", LONGEST_FILE, Readers::OwnerOnly).map_err(|error| match error {
-                KeyError::FileMissing { .. } => self.not_found(id),
-                other => other,
-            })?;
-        let pkcs8 = self
-            .sealing_key
-            .open_at(&context(id), &sealed, || path.display().to_string())?;
+        let (path, pkcs8) = self.unsealed(id)?;
         let key = SoftwareKey::from_pkcs8(&pkcs8).ok_or(KeyError::KeyRejected { path })?;
         Ok(Arc::new(key))
     }
@@ -150,6 +157,18 @@ impl KeyStore for SoftwareKeyStore {
             .collect();
         ids.sort();
         Ok(ids)
+    }
+}
+
+impl DecryptionKeys for SoftwareKeyStore {
+    fn open_for_decryption(&self, id: &KeyId) -> Result<Arc<dyn DecryptionKey>, KeyError> {
+        let (path, pkcs8) = self.unsealed(id)?;
+        let rejected = || KeyError::KeyRejected { path };
+        let Some(public) = SoftwareKey::from_pkcs8(&pkcs8) else {
+            return Err(rejected());
+        };
+        let key = SoftwareDecryptionKey::from_pkcs8(&pkcs8, public.public_key).ok_or_else(rejected)?;
+        Ok(Arc::new(key))
     }
 }
 

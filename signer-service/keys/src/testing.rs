@@ -41,6 +41,43 @@ pub fn all() -> [Arc<dyn SigningKey>; 5] {
     [p256(), other_p256(), p384(), rsa2048(), rsa3072()]
 }
 
+/// The same keys, as those who open what is encrypted to them.
+pub mod decryption {
+    use std::sync::Arc;
+
+    use crate::DecryptionKey;
+    use crate::SigningKey as _;
+    use crate::decryption::SoftwareDecryptionKey;
+    use crate::software::SoftwareKey;
+
+    /// For [`p256`](super::p256).
+    pub fn p256() -> Arc<dyn DecryptionKey> {
+        fixture(include_bytes!("fixtures/p256.pk8"))
+    }
+
+    /// For [`p384`](super::p384).
+    pub fn p384() -> Arc<dyn DecryptionKey> {
+        fixture(include_bytes!("fixtures/p384.pk8"))
+    }
+
+    /// For [`rsa2048`](super::rsa2048).
+    pub fn rsa2048() -> Arc<dyn DecryptionKey> {
+        fixture(include_bytes!("fixtures/rsa2048.pk8"))
+    }
+
+    /// For [`rsa3072`](super::rsa3072).
+    pub fn rsa3072() -> Arc<dyn DecryptionKey> {
+        fixture(include_bytes!("fixtures/rsa3072.pk8"))
+    }
+
+    fn fixture(pkcs8: &[u8]) -> Arc<dyn DecryptionKey> {
+        // The bytes are part of the program, and tests open each of them.
+        let key = SoftwareKey::from_pkcs8(pkcs8).expect("the fixture is a key in PKCS#8");
+        let key = SoftwareDecryptionKey::from_pkcs8(pkcs8, key.public_key().clone());
+        Arc::new(key.expect("the fixture is a key in PKCS#8"))
+    }
+}
+
 /// A sealing key without a file.
 pub fn sealing_key() -> SealingKey {
     SealingKey::from_bytes(&[0x5e; 32])
