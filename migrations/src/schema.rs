@@ -332,3 +332,16 @@ diesel::allow_tables_to_appear_in_same_query!(
     audit_log,
     audit_checkpoints,
 );
+
+diesel::table! {
+    recipient_certificates (mailbox, fingerprint) {
+        mailbox -> Text,
+        fingerprint -> Text,
+        state -> Text,
+        chain_pem -> Text,
+        capabilities -> Text,
+        not_after -> BigInt,
+        first_seen_at -> BigInt,
+        last_seen_at -> BigInt,
+    }
+}
