@@ -1,5 +1,6 @@
 //! `sealwright gateway …`
 
+mod certificate;
 mod message;
 mod user;
 
@@ -35,6 +36,9 @@ pub enum Command {
     /// Who may log in to send mail (SMTP AUTH).
     #[command(subcommand, after_help = USER_EXAMPLES)]
     User(user::User),
+    /// Whose certificates mail is encrypted to.
+    #[command(subcommand, after_help = CERTIFICATES_EXAMPLES)]
+    Certificates(certificate::Certificates),
     /// Sign the message on standard input to standard output, as the relay would.
     #[command(after_help = SIGN_EXAMPLES)]
     Sign(message::Sign),
@@ -120,6 +124,7 @@ pub fn run(command: Command, clock: Arc<dyn Clock>) -> ExitCode {
             Command::Init(options) => initialize(&options),
             Command::Serve(data) => serve(&data, clock).await,
             Command::User(command) => user::run(&command),
+            Command::Certificates(command) => certificate::run(&command, clock).await,
             Command::Sign(options) => message::sign(&options, clock).await,
             Command::Explain(options) => message::explain(&options, clock).await,
             Command::Identities(Identities::List(data)) => list(&data, clock).await,
@@ -375,6 +380,13 @@ Examples:
   sealwright gateway user add --data gateway --may-sign-for alice@example.com alice < password.txt
   sealwright gateway user list --data gateway
   sealwright gateway user remove --data gateway alice";
+
+const CERTIFICATES_EXAMPLES: &str = "\
+Examples:
+  sealwright gateway certificates find --data gateway bob@example.net
+  sealwright gateway certificates list --data gateway --state offered
+  sealwright gateway certificates add --data gateway bob.pem
+  sealwright gateway certificates approve --data gateway bob@example.net 3b5d…";
 
 const SIGN_EXAMPLES: &str = "\
 Examples:

@@ -176,7 +176,7 @@ fn may_receive_encrypted(certificate: &Certificate) -> Result<bool, CmsError> {
     Ok(usage.is_some_and(|(_, usage)| usage.key_encipherment() || usage.key_agreement()))
 }
 
-fn issuer_and_serial_number(certificate: &Certificate) -> IssuerAndSerialNumber {
+pub(crate) fn issuer_and_serial_number(certificate: &Certificate) -> IssuerAndSerialNumber {
     let tbs = certificate.tbs_certificate();
     IssuerAndSerialNumber {
         issuer: tbs.issuer().clone(),

@@ -38,6 +38,8 @@ pub struct Config {
     pub senders: Vec<Sender>,
     /// What is done with whose mail.
     pub policy: Policy,
+    /// Whose certificates mail is encrypted to.
+    pub encryption: Encryption,
     /// In octets, announced as SIZE (RFC 1870).
     pub max_message_size: usize,
     pub keys: Keys,
@@ -101,6 +103,34 @@ pub struct Sender {
     pub may_sign_for: Vec<MaySign>,
     /// Whether its `X-Sealwright-` fields are obeyed.
     pub fields: TrustFields,
+}
+
+/// Where the certificates of recipients come from, and what they must be.
+#[derive(Clone, Debug)]
+pub struct Encryption {
+    /// A folder with certificates of recipients, PEM or DER. It need not be there.
+    pub certificates: PathBuf,
+    /// PEM of the roots whose certificates are encrypted to, and whose signatures on incoming mail are believed.
+    pub trust_files: Vec<PathBuf>,
+    /// A folder with CRLs, PEM or DER. It need not be there.
+    pub crls: PathBuf,
+    /// Whether a certificate is left aside if nothing is known of its revocation.
+    pub require_revocation: bool,
+    /// Whether the CA is asked for certificates of recipients.
+    pub directory: bool,
+    pub harvest: Harvest,
+}
+
+/// What is done with certificates that signed mail brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Harvest {
+    /// Nothing.
+    Never,
+    /// They wait for somebody to approve them.
+    Offer,
+    /// The first one of an address is used at once, if it leads to a trusted root; one with another key waits.
+    Trust,
 }
 
 /// How the keys of identities are made.
@@ -261,6 +291,19 @@ impl Config {
             accounts,
             senders,
             policy: file.policy.check()?,
+            encryption: Encryption {
+                certificates: folder.join(file.encryption.certificates),
+                trust_files: file
+                    .encryption
+                    .trust_files
+                    .iter()
+                    .map(|path| folder.join(path))
+                    .collect(),
+                crls: folder.join(file.encryption.crls),
+                require_revocation: file.encryption.require_revocation,
+                directory: file.encryption.directory,
+                harvest: file.encryption.harvest,
+            },
             max_message_size: file.max_message_size,
             keys: Keys {
                 algorithm,
@@ -434,6 +477,8 @@ struct ConfigFile {
     #[serde(default)]
     policy: PolicyFile,
     #[serde(default)]
+    encryption: EncryptionFile,
+    #[serde(default)]
     keys: KeysFile,
     tls: Option<TlsFile>,
 }
@@ -488,6 +533,30 @@ struct SenderFile {
     may_sign_for: Vec<String>,
     #[serde(default)]
     trust_fields: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct EncryptionFile {
+    certificates: PathBuf,
+    trust_files: Vec<PathBuf>,
+    crls: PathBuf,
+    require_revocation: bool,
+    directory: bool,
+    harvest: Harvest,
+}
+
+impl Default for EncryptionFile {
+    fn default() -> Self {
+        Self {
+            certificates: PathBuf::from("certificates"),
+            trust_files: Vec::new(),
+            crls: PathBuf::from("crls"),
+            require_revocation: false,
+            directory: true,
+            harvest: Harvest::Offer,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

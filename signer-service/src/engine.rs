@@ -7,7 +7,9 @@ use smtp::Reply;
 use thiserror::Error;
 
 use crate::cms::CmsError;
+use crate::encryption::{self, Settled};
 use crate::enrol::EnrolError;
+use crate::enveloped::EncryptError;
 use crate::gateway::Gateway;
 use crate::identity::Identity;
 use crate::mime::Limits;
@@ -35,6 +37,10 @@ pub(crate) enum NotSent {
     OtherCertificate,
     #[error("The signing key is not available; try again later")]
     Signing(#[source] CmsError),
+    #[error("The message could not be encrypted; try again later")]
+    Encrypting(#[source] EncryptError),
+    #[error("It cannot be told for now whether {recipient} can be encrypted to: {reason}; try again later")]
+    CertificatesLater { recipient: String, reason: String },
     #[error("The message could not be signed; try again later")]
     Interrupted,
 }
@@ -48,17 +54,35 @@ pub(crate) async fn copies(
     smtputf8: Smtputf8,
 ) -> Result<Vec<Outgoing>, NotSent> {
     let plan = plan(message, envelope, &gateway.config.policy)?;
-    let mut copies = Vec::with_capacity(plan.copies.len());
-    for copy in plan.copies {
+    let settled = encryption::settle(gateway, plan).await?;
+    let mut copies = Vec::with_capacity(settled.len());
+    for one in settled {
+        let (copy, seal) = match one {
+            Settled::Plain(copy) => (copy, None),
+            Settled::Sealed(copy, seal) => (copy, Some(seal)),
+        };
         let octets = copy.message.len();
-        let signed = match copy.action {
-            Action::Pass => None,
-            Action::Sign {
-                from,
-                without_identity,
-                format,
-                protection,
-            } => match identity(gateway, &from, without_identity).await? {
+        let changed = match (copy.action, seal) {
+            (_, Some(seal)) => {
+                let signer = match &seal.signing {
+                    None => None,
+                    Some(signing) => identity(gateway, &signing.from, signing.without_identity).await?,
+                };
+                let cipher = seal.cipher;
+                let sealed = encryption::seal(gateway, copy.message.clone(), smtputf8, *seal, signer).await?;
+                tracing::info!(?cipher, octets = sealed.len(), "a message was encrypted");
+                Some(sealed)
+            }
+            (Action::Pass | Action::Encrypt(_), None) => None,
+            (
+                Action::Sign {
+                    from,
+                    without_identity,
+                    format,
+                    protection,
+                },
+                None,
+            ) => match identity(gateway, &from, without_identity).await? {
                 None => None,
                 Some(identity) => {
                     let tier = identity.tier();
@@ -68,8 +92,8 @@ pub(crate) async fn copies(
                 }
             },
         };
-        let message = match signed {
-            Some(signed) => signed,
+        let message = match changed {
+            Some(changed) => changed,
             None => {
                 tracing::info!(
                     reason = copy.reasons.first().map(String::as_str),
@@ -170,6 +194,11 @@ pub(crate) fn reply(error: &NotSent) -> Reply {
         NotSent::Refused(refusal) => refusal_reply(refusal),
         NotSent::NoIdentity(error) => enrolment_reply(error),
         NotSent::OtherCertificate | NotSent::Interrupted => Reply::try_later([4, 3, 0], error.to_string()),
+        NotSent::CertificatesLater { .. } => Reply::try_later([4, 7, 5], error.to_string()),
+        NotSent::Encrypting(cause) => {
+            tracing::error!(%cause, because = std::error::Error::source(cause).map(ToString::to_string), "a message could not be encrypted");
+            Reply::try_later([4, 3, 0], error.to_string())
+        }
         NotSent::Signing(cause) => {
             tracing::error!(%cause, because = std::error::Error::source(cause).map(ToString::to_string), "a message could not be signed");
             Reply::try_later([4, 3, 0], error.to_string())
@@ -181,7 +210,11 @@ pub(crate) fn refusal_reply(refusal: &Refusal) -> Reply {
     match refusal {
         Refusal::NotAuthorized(_) | Refusal::ClearNotAllowed { .. } => Reply::refused([5, 7, 1], refusal.to_string()),
         // RFC 3463: the security that was asked for cannot be given.
-        Refusal::EncryptionWanted { .. } => Reply::new(554, Some([5, 7, 4]), refusal.to_string()),
+        Refusal::CannotEncrypt { .. }
+        | Refusal::EncryptionNeedsRecipients { .. }
+        | Refusal::RightsManaged { .. }
+        | Refusal::NoPickupCentre { .. } => Reply::new(554, Some([5, 7, 4]), refusal.to_string()),
+        Refusal::NobodyToSendTo => Reply::new(554, Some([5, 5, 1]), refusal.to_string()),
         Refusal::Header(_) | Refusal::From(_) | Refusal::Mime(_) | Refusal::Wishes(_) | Refusal::BrokenSignature => {
             Reply::new(554, Some([5, 6, 0]), refusal.to_string())
         }

@@ -53,6 +53,16 @@ pub enum Error {
         #[source]
         source: ca_api::ClientError,
     },
+    #[error("{} holds no certificate, neither in PEM nor in DER", .path.display())]
+    NoCertificate { path: PathBuf },
+    #[error("the certificate in {} names no mailbox; only for a whole domain (domain_certificate) it need not", .path.display())]
+    CertificateWithoutMailbox { path: PathBuf },
+    #[error("{} cannot be trusted", .path.display())]
+    TrustAnchor {
+        path: PathBuf,
+        #[source]
+        source: verifier::AnchorProblem,
+    },
     #[error("could not start to take in mail")]
     Smtp(#[from] smtp::server::ServerError),
     #[error("could not start the milter")]

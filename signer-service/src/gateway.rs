@@ -21,6 +21,7 @@ use crate::enrol::{Enroller, EnrollerParts, remove_orphaned_keys};
 use crate::error::Error;
 use crate::identity::{Identities, blocking};
 use crate::next_hop::NextHopPool;
+use crate::recipients::Recipients;
 use crate::store::identities::{self as store, State};
 use crate::users::Users;
 
@@ -31,6 +32,8 @@ pub struct Gateway {
     pub(crate) rng: Arc<Mutex<Box<dyn CryptoRng + Send>>>,
     pub(crate) identities: Arc<Identities>,
     pub(crate) enroller: Enroller,
+    /// Whom mail can be encrypted to.
+    pub(crate) recipients: Recipients,
     pub(crate) next_hops: NextHopPool,
     pub(crate) delivered: Delivered,
     /// Who may log in; nobody if there are none.
@@ -89,6 +92,14 @@ impl Gateway {
         let keys: Arc<dyn KeyStore> = Arc::new(keys);
         let identities = Arc::new(Identities::new(db.clone(), keys.clone()));
         let rng = Arc::new(Mutex::new(parts.rng));
+        let accounts = accounts(&config)?;
+        let (encryption, folder, at_hand, clients) = (
+            config.encryption.clone(),
+            config.folder.clone(),
+            db.clone(),
+            accounts.clone(),
+        );
+        let recipients = blocking(move || Recipients::open(encryption, &folder, at_hand, clients)).await?;
         let enroller = Enroller::new(EnrollerParts {
             db: db.clone(),
             keys: keys.clone(),
@@ -97,7 +108,7 @@ impl Gateway {
             rng: rng.clone(),
             algorithm: config.keys.algorithm,
             generation: config.certificate_authority.generation,
-            accounts: accounts(&config)?,
+            accounts,
         });
         let next_hops = NextHopPool::new(
             Target {
@@ -122,6 +133,7 @@ impl Gateway {
             rng,
             identities,
             enroller,
+            recipients,
             next_hops,
             delivered: Delivered::default(),
             users,
@@ -134,6 +146,10 @@ impl Gateway {
     /// For the one process that serves, before it does: see [`remove_orphaned_keys`].
     pub(crate) async fn remove_orphaned_keys(&self) -> Result<(), Error> {
         remove_orphaned_keys(&self.db, &self.keys).await
+    }
+
+    pub(crate) const fn db(&self) -> &Pool {
+        &self.db
     }
 
     pub const fn config(&self) -> &Config {

@@ -48,6 +48,10 @@ impl Identity {
         self.tier
     }
 
+    pub(crate) const fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
     /// Of the certificate, in lower-case hexadecimal.
     pub fn serial(&self) -> &str {
         &self.serial
@@ -195,7 +199,7 @@ impl Chain {
 }
 
 /// The mailboxes that a certificate names, see RFC 9598.
-fn mailboxes(certificate: &Certificate) -> Vec<Mailbox> {
+pub(crate) fn mailboxes(certificate: &Certificate) -> Vec<Mailbox> {
     let Ok(Some((_, names))) = certificate.tbs_certificate().get_extension::<SubjectAltName>() else {
         return Vec::new();
     };

@@ -1,5 +1,7 @@
 //! What is done with each recipient's copy of a message, and why. Pure: bytes, envelope and policy in, plan out.
 
+use std::path::PathBuf;
+
 use policies::mailbox::Mailbox;
 use policies::signing::{MaySign, SigningIdentity};
 use verifier::header::{HeaderBlock, sender};
@@ -9,7 +11,10 @@ use crate::mime::content_type::Parameterized;
 use crate::mime::entity::{Entity, Multipart};
 use crate::mime::signed::HeaderProtection;
 use crate::mime::strip::strip;
-use crate::policy::{AlreadySigned, Exception, Format, Policy, SenderRules, Sign};
+use crate::policy::{
+    AlreadySigned, CipherChoice, Encrypt, Exception, Format, Policy, SenderRules, Sign, TransportChoice,
+    WithoutCertificate,
+};
 use crate::treatment::{Refusal, ReversePath, Treatment, Untouched, WithoutIdentity, decide};
 use crate::wishes::{self, TrustFields, Wishes};
 
@@ -56,6 +61,41 @@ pub enum Action {
         format: Format,
         protection: HeaderProtection,
     },
+    Encrypt(Box<Encryption>),
+}
+
+/// How a copy is encrypted, before anybody has looked for certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encryption {
+    pub demand: Demand,
+    /// Whose signature goes inside, if any.
+    pub signing: Option<Signing>,
+    pub protection: HeaderProtection,
+    pub cipher: CipherChoice,
+    pub key_transport: TransportChoice,
+    pub to_sender: bool,
+    pub domain_certificate: Option<PathBuf>,
+    pub without_certificate: WithoutCertificate,
+    /// What is done for those who cannot be encrypted to, where that is allowed.
+    pub otherwise: Action,
+}
+
+/// How much the encryption matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Demand {
+    IfPossible,
+    /// Nothing leaves in clear.
+    Required {
+        because: String,
+    },
+}
+
+/// A signature inside of an encrypted copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signing {
+    pub from: SigningIdentity,
+    pub without_identity: WithoutIdentity,
+    pub format: Format,
 }
 
 /// Plans for every recipient; without any, for one who is not known.
@@ -70,9 +110,20 @@ pub fn plan(message: &[u8], envelope: &Envelope<'_>, policy: &Policy) -> Result<
     let (header, _) = HeaderBlock::parse(message)?;
     let from = sender(&header).ok().map(|sender| sender.mailbox().clone());
     let rules = policy.of_sender(from.as_ref());
-    let (wishes, cleaned) = wishes::read(message, &rules, envelope.fields)?;
-    if let Some(asked_by) = wishes.secure {
-        return Err(Refusal::EncryptionWanted { asked_by });
+    let (mut wishes, cleaned) = wishes::read(message, &rules, envelope.fields)?;
+    let recipients: Vec<String> = envelope
+        .recipients
+        .iter()
+        .filter(|recipient| !policy.is_processing_address(recipient))
+        .cloned()
+        .collect();
+    if recipients.len() < envelope.recipients.len() {
+        wishes
+            .secure
+            .get_or_insert_with(|| "the processing address among its recipients".to_owned());
+        if recipients.is_empty() {
+            return Err(Refusal::NobodyToSendTo);
+        }
     }
     let mut work = Work {
         kind: MessageKind::of(&cleaned, envelope.reverse_path)?,
@@ -96,10 +147,10 @@ pub fn plan(message: &[u8], envelope: &Envelope<'_>, policy: &Policy) -> Result<
         }
     }
     let nobody = [String::new()];
-    let recipients = if envelope.recipients.is_empty() {
-        &nobody
+    let recipients = if recipients.is_empty() {
+        &nobody[..]
     } else {
-        envelope.recipients
+        &recipients
     };
     let mut copies: Vec<Copy> = Vec::new();
     for recipient in recipients {
@@ -113,7 +164,11 @@ pub fn plan(message: &[u8], envelope: &Envelope<'_>, policy: &Policy) -> Result<
             copy.recipients.extend(recipients);
             copy.reasons.push(reason);
         } else {
-            let signed = action != Action::Pass;
+            let signed = match &action {
+                Action::Pass => false,
+                Action::Sign { .. } => true,
+                Action::Encrypt(encryption) => encryption.signing.is_some(),
+            };
             let message = match &work.resigned {
                 Some(stripped) if signed => stripped.clone(),
                 _ => cleaned.to_vec(),
@@ -140,6 +195,99 @@ struct Work {
 
 impl Work {
     fn action(&self, rules: &SenderRules) -> Result<(Action, String), Refusal> {
+        let (signed, reason) = self.signature(rules)?;
+        let demand = match (&self.wishes.secure, rules.encrypt.value) {
+            (Some(asked_by), _) => Demand::Required {
+                because: asked_by.clone(),
+            },
+            (None, Encrypt::Required) => Demand::Required {
+                because: format!("the policy ({}: encrypt = \"required\")", rules.encrypt.by),
+            },
+            (None, Encrypt::IfPossible) if self.is_left_alone(rules) => return Ok((signed, reason)),
+            (None, Encrypt::IfPossible) => Demand::IfPossible,
+            (None, Encrypt::No) => return Ok((signed, reason)),
+        };
+        match (&self.treatment, &demand) {
+            (Treatment::PassUntouched(Untouched::AlreadyEncrypted), _)
+            | (Treatment::PassUntouched(Untouched::RightsManaged), Demand::IfPossible) => return Ok((signed, reason)),
+            (Treatment::PassUntouched(Untouched::RightsManaged), Demand::Required { because }) => {
+                return Err(Refusal::RightsManaged {
+                    because: because.clone(),
+                });
+            }
+            _ => {}
+        }
+        if let (Some(asked_by), None, Encrypt::Required) =
+            (&self.wishes.clear, &self.wishes.secure, rules.encrypt.value)
+        {
+            return Err(Refusal::ClearNotAllowed {
+                asked_by: asked_by.clone(),
+                level: rules.encrypt.by.to_string(),
+            });
+        }
+        let signing = match &signed {
+            Action::Sign {
+                from,
+                without_identity,
+                format,
+                ..
+            } => Some(Signing {
+                from: from.clone(),
+                without_identity: *without_identity,
+                format: *format,
+            }),
+            _ => None,
+        };
+        // Nothing can be added to what the sender's own program has signed.
+        let is_signed_already = self.treatment == Treatment::PassUntouched(Untouched::AlreadySigned)
+            || (self.resigned.is_some() && signing.is_none());
+        let protection = if is_signed_already {
+            HeaderProtection::Off
+        } else {
+            HeaderProtection::Cipher(rules.confidentiality.value)
+        };
+        let header = match protection {
+            HeaderProtection::Cipher(confidentiality) => format!(
+                "its header too ({}: confidentiality = \"{}\")",
+                rules.confidentiality.by,
+                confidentiality.as_ref()
+            ),
+            _ => "its header left as it is, since the sender's program has signed it".to_owned(),
+        };
+        let reason = match &demand {
+            Demand::Required { because } => format!("{reason}; encrypted, because of {because}, {header}"),
+            Demand::IfPossible => format!(
+                "{reason}; encrypted if possible ({}: encrypt = \"if-possible\"), {header}",
+                rules.encrypt.by
+            ),
+        };
+        let encryption = Encryption {
+            demand,
+            signing,
+            protection,
+            cipher: rules.cipher.value,
+            key_transport: rules.key_transport.value,
+            to_sender: rules.encrypt_to_sender,
+            domain_certificate: rules.domain_certificate.clone(),
+            without_certificate: rules.without_certificate.value,
+            otherwise: signed,
+        };
+        Ok((Action::Encrypt(Box::new(encryption)), reason))
+    }
+
+    /// Whether the message is of a kind that is passed on unsigned, so that it is not encrypted either unless that is
+    /// required: Outlook shows no buttons for an encrypted invitation.
+    fn is_left_alone(&self, rules: &SenderRules) -> bool {
+        let decided = match self.kind {
+            MessageKind::Usual => return self.wishes.clear.is_some(),
+            MessageKind::Automatic => &rules.automatic,
+            MessageKind::Calendar => &rules.calendar,
+            MessageKind::List => &rules.lists,
+        };
+        decided.value == Exception::Pass || self.wishes.clear.is_some()
+    }
+
+    fn signature(&self, rules: &SenderRules) -> Result<(Action, String), Refusal> {
         let (from, default_without) = match &self.treatment {
             Treatment::Sign { from, without_identity } => (from.clone(), *without_identity),
             Treatment::PassUntouched(reason) => return Ok((Action::Pass, reason.to_string())),
@@ -231,9 +379,10 @@ impl Work {
             Format::Clear => "clear (multipart/signed",
             Format::Opaque => "opaque (application/pkcs7-mime",
         };
-        let header = match protection {
-            HeaderProtection::Clear => "with its header",
-            HeaderProtection::Off => "without its header",
+        let header = if rules.header_protection.value {
+            "with its header"
+        } else {
+            "without its header"
         };
         reason = format!(
             "{reason}; {carried}, {chosen_by}), {header} ({})",

@@ -5,10 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use policies::mailbox::{Domain, Mailbox};
 use policies::signing::MaySign;
 use serde::{Deserialize, Serialize};
+
+use crate::mime::confidentiality::Confidentiality;
 
 /// All levels.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,6 +21,7 @@ pub struct Policy {
     domains: Vec<(Domain, Rules)>,
     mailboxes: Vec<(Mailbox, Rules)>,
     recipients: Vec<(MaySign, RecipientRules)>,
+    processing_addresses: Vec<Mailbox>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +74,51 @@ pub enum Exception {
     Pass,
 }
 
+/// Whether mail is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encrypt {
+    /// Only if the message asks for it.
+    No,
+    /// Towards those who have a certificate; the others get it signed.
+    IfPossible,
+    /// Nobody gets it in clear.
+    Required,
+}
+
+/// What is done about a recipient who cannot be encrypted to, where nothing may leave in clear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WithoutCertificate {
+    /// The message is refused, for all, and the sender hears why.
+    Refuse,
+    /// The recipient picks the message up in a pickup centre.
+    Pickup,
+}
+
+/// Which cipher a message is encrypted with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CipherChoice {
+    /// AES-256-GCM for those who have announced that they read it (RFC 8551 section 2.5.2), AES-256-CBC for all others.
+    ByCapability,
+    #[serde(rename = "aes-256-gcm")]
+    Aes256Gcm,
+    #[serde(rename = "aes-256-cbc")]
+    Aes256Cbc,
+}
+
+/// How keys of messages are encrypted with RSA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TransportChoice {
+    /// OAEP for those who have announced that they read it, PKCS#1 v1.5 for all others.
+    ByCapability,
+    Pkcs1,
+    /// With SHA-256.
+    Oaep,
+}
+
 /// The values of the Sensitivity field, see RFC 4021 section 2.1.55 and X.420.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -98,6 +147,13 @@ pub struct Rules {
     clear_flags: Option<Vec<String>>,
     /// Which values of Sensitivity ask for encryption.
     secure_sensitivity: Option<Vec<Sensitivity>>,
+    encrypt: Option<Encrypt>,
+    without_certificate: Option<WithoutCertificate>,
+    confidentiality: Option<Confidentiality>,
+    cipher: Option<CipherChoice>,
+    key_transport: Option<TransportChoice>,
+    /// Whether the sender can open the copy of those named in To and Cc.
+    encrypt_to_sender: Option<bool>,
 }
 
 /// What is agreed with a recipient.
@@ -107,6 +163,13 @@ pub struct RecipientRules {
     sign: Option<Sign>,
     format: Option<Format>,
     header_protection: Option<bool>,
+    encrypt: Option<Encrypt>,
+    without_certificate: Option<WithoutCertificate>,
+    confidentiality: Option<Confidentiality>,
+    cipher: Option<CipherChoice>,
+    key_transport: Option<TransportChoice>,
+    /// The certificate of a gateway that opens the mail of all these recipients.
+    domain_certificate: Option<PathBuf>,
 }
 
 /// The table `[policy]` as written.
@@ -118,6 +181,8 @@ pub(crate) struct PolicyFile {
     domain: BTreeMap<String, Rules>,
     mailbox: BTreeMap<String, Rules>,
     recipient: BTreeMap<String, RecipientRules>,
+    /// Whoever puts one of these among the recipients asks for encryption; nobody gets a copy there.
+    processing_addresses: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -183,6 +248,11 @@ impl PolicyFile {
                 return Err(format!("policy.recipient.{name:?} is there twice"));
             }
             policy.recipients.push((whom, rules));
+        }
+        for text in self.processing_addresses {
+            let address =
+                Mailbox::parse(&text).map_err(|error| format!("policy.processing_addresses: {text:?}: {error}"))?;
+            policy.processing_addresses.push(address);
         }
         policy.system = self.system;
         let levels = std::iter::once(&policy.system)
@@ -260,6 +330,14 @@ pub struct SenderRules {
     pub sign_flags: Vec<String>,
     pub clear_flags: Vec<String>,
     pub secure_sensitivity: Decided<Vec<Sensitivity>>,
+    pub encrypt: Decided<Encrypt>,
+    pub without_certificate: Decided<WithoutCertificate>,
+    pub confidentiality: Decided<Confidentiality>,
+    pub cipher: Decided<CipherChoice>,
+    pub key_transport: Decided<TransportChoice>,
+    pub encrypt_to_sender: bool,
+    /// A file, from the data folder on.
+    pub domain_certificate: Option<PathBuf>,
 }
 
 impl Policy {
@@ -295,7 +373,20 @@ impl Policy {
             sign_flags: flags(|rules| &rules.sign_flags, &["[sign]"]),
             clear_flags: flags(|rules| &rules.clear_flags, &["[clear]"]),
             secure_sensitivity: decide(&levels, Vec::new(), |rules| &rules.secure_sensitivity),
+            encrypt: decide(&levels, Encrypt::No, |rules| &rules.encrypt),
+            without_certificate: decide(&levels, WithoutCertificate::Refuse, |rules| &rules.without_certificate),
+            confidentiality: decide(&levels, Confidentiality::Baseline, |rules| &rules.confidentiality),
+            cipher: decide(&levels, CipherChoice::ByCapability, |rules| &rules.cipher),
+            key_transport: decide(&levels, TransportChoice::ByCapability, |rules| &rules.key_transport),
+            encrypt_to_sender: decide(&levels, false, |rules| &rules.encrypt_to_sender).value,
+            domain_certificate: None,
         }
+    }
+
+    /// Whether a recipient is one that nobody reads: naming it asks for encryption, and authorizes nothing.
+    pub fn is_processing_address(&self, recipient: &str) -> bool {
+        !self.processing_addresses.is_empty()
+            && Mailbox::parse(recipient).is_ok_and(|recipient| self.processing_addresses.contains(&recipient))
     }
 
     /// What is agreed with a recipient: by its address, else its domain, else the nearest domain above.
@@ -315,25 +406,24 @@ impl Policy {
 impl SenderRules {
     /// These rules for one recipient.
     pub fn towards(&self, level: &Level, recipient: &RecipientRules) -> Self {
+        fn agree<T: Copy>(decided: &mut Decided<T>, agreed: Option<T>, level: &Level) {
+            if let Some(value) = agreed {
+                *decided = Decided {
+                    value,
+                    by: level.clone(),
+                };
+            }
+        }
         let mut rules = self.clone();
-        if let Some(value) = recipient.sign {
-            rules.sign = Decided {
-                value,
-                by: level.clone(),
-            };
-        }
-        if let Some(value) = recipient.format {
-            rules.format = Decided {
-                value,
-                by: level.clone(),
-            };
-        }
-        if let Some(value) = recipient.header_protection {
-            rules.header_protection = Decided {
-                value,
-                by: level.clone(),
-            };
-        }
+        agree(&mut rules.sign, recipient.sign, level);
+        agree(&mut rules.format, recipient.format, level);
+        agree(&mut rules.header_protection, recipient.header_protection, level);
+        agree(&mut rules.without_certificate, recipient.without_certificate, level);
+        agree(&mut rules.confidentiality, recipient.confidentiality, level);
+        agree(&mut rules.cipher, recipient.cipher, level);
+        agree(&mut rules.key_transport, recipient.key_transport, level);
+        agree(&mut rules.encrypt, recipient.encrypt, level);
+        rules.domain_certificate = recipient.domain_certificate.clone();
         rules
     }
 }
@@ -450,6 +540,14 @@ mod tests {
             "[system]\nsecure_flags = [\"\"]",
             "[system]\nclear_flags = [\" [a] \"]",
             "[system]\nsecure_sensitivity = [\"Secret\"]",
+            "[system]\nencrypt = \"yes\"",
+            "[system]\nwithout_certificate = \"sign\"",
+            "[system]\nconfidentiality = \"all\"",
+            "[system]\ncipher = \"aes-128-cbc\"",
+            "[system]\nkey_transport = \"rsa\"",
+            "[system]\ndomain_certificate = \"a.pem\"",
+            "[recipient.\"example.net\"]\nencrypt_to_sender = true",
+            "processing_addresses = [\"example.com\"]",
         ] {
             assert!(policy(text).is_err(), "{text}");
         }

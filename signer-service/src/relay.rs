@@ -131,6 +131,11 @@ impl Session for RelaySession {
         let (Some(next_hop), Some(transaction)) = (&mut self.next_hop, &mut self.transaction) else {
             return lost_connection();
         };
+        if self.gateway.config.policy.is_processing_address(&to.address) {
+            // It asks for something and is nobody's mailbox, so the next hop hears nothing of it.
+            transaction.recipients.push(to);
+            return Reply::ok([2, 1, 5], "The message will be encrypted");
+        }
         if let Some(refusal) = unknown_parameters(&to.parameters, &next_hop.connection) {
             return refusal;
         }

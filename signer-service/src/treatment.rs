@@ -60,9 +60,26 @@ pub enum Refusal {
     #[error("the message cannot be signed: {0}")]
     Mime(#[from] MimeError),
     #[error(
-        "the message shall be encrypted, because of {asked_by}, and this gateway cannot encrypt yet; it was not sent. Send it without that, or by another way"
+        "the message has to be encrypted, because of {because}, and cannot be for {}; it was sent to nobody. Leave out who cannot be encrypted to, or send to them by another way", listed(.recipients)
     )]
-    EncryptionWanted { asked_by: String },
+    CannotEncrypt {
+        because: String,
+        recipients: Vec<Unreachable>,
+    },
+    #[error(
+        "the message has to be encrypted, because of {because}, and here every recipient gets the same bytes; it was not sent. Send it through the relay of this gateway"
+    )]
+    EncryptionNeedsRecipients { because: String },
+    #[error(
+        "the message has to be encrypted, because of {because}, and its rights are managed by Microsoft RMS, around which nothing may be put; it was not sent"
+    )]
+    RightsManaged { because: String },
+    #[error(
+        "{} would have to pick the message up, and this gateway has no pickup centre; it was sent to nobody", .recipients.join(", ")
+    )]
+    NoPickupCentre { recipients: Vec<String> },
+    #[error("the message has no recipient but the address that asks for encryption")]
+    NobodyToSendTo,
     #[error(
         "the message shall go out without a signature, because of {asked_by}, and that is not allowed ({level}); send it without that"
     )]
@@ -73,6 +90,26 @@ pub enum Refusal {
         "the message carries a signature that is not intact, so it is not signed anew; it was changed after its sender has signed it"
     )]
     BrokenSignature,
+}
+
+/// A recipient who cannot be encrypted to, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreachable {
+    pub recipient: String,
+    pub reason: String,
+}
+
+/// For one line of an SMTP reply.
+fn listed(recipients: &[Unreachable]) -> String {
+    let named = recipients.iter().take(MOST_LISTED);
+    let mut listed = named
+        .map(|one| format!("{} ({})", one.recipient, one.reason))
+        .collect::<Vec<_>>()
+        .join(", ");
+    if let Some(more) = recipients.len().checked_sub(MOST_LISTED).filter(|more| *more > 0) {
+        listed.push_str(&format!(" and {more} more"));
+    }
+    listed
 }
 
 impl From<WishProblem> for Refusal {
@@ -236,6 +273,9 @@ fn cms_type(entity: &Entity<'_>) -> Option<Untouched> {
         .find(|(oid, _)| identifier.starts_with(oid))
         .map(|(_, untouched)| untouched)
 }
+
+/// Recipients in a refusal, which has to be read by a person.
+const MOST_LISTED: usize = 5;
 
 const RIGHTS_MANAGED: &str = "application/x-microsoft-rpmsg-message";
 

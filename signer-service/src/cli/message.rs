@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use mail_parser::MessageParser;
 use policies::mailbox::Mailbox;
 use policies::signing::MaySign;
 use policies::time::Clock;
 use serde::Serialize;
 
 use super::{Data, Failure};
-use crate::engine;
+use crate::encryption::{self, Seal, Settled, header_recipients};
+use crate::engine::{self, NotSent};
+use crate::enveloped::MessageCipher;
 use crate::error::Error;
 use crate::gateway::{Gateway, GatewayParts};
 use crate::mime::canonical::canonicalize;
@@ -107,21 +108,34 @@ struct Explanation {
 #[derive(Debug, Serialize)]
 struct ExplainedCopy {
     recipients: Vec<ExplainedRecipient>,
-    /// `sign` or `pass`.
+    /// `encrypt`, `sign` or `pass`.
     action: &'static str,
+    /// `aes-256-gcm` or `aes-256-cbc`.
+    cipher: Option<MessageCipher>,
+    /// Whose certificates it is encrypted to.
+    encrypted_to: Vec<ExplainedKey>,
     /// `clear` or `opaque`.
     format: Option<Format>,
     header_protection: Option<bool>,
     /// What it is signed with.
     certificate: Option<ExplainedCertificate>,
     /// What happens without a certificate.
-    without_certificate: Option<&'static str>,
+    without_certificate: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
 struct ExplainedRecipient {
     address: Option<String>,
     reason: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ExplainedKey {
+    subject: String,
+    serial: String,
+    not_after: String,
+    /// Where the certificate was found.
+    source: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -144,8 +158,24 @@ async fn explanation(gateway: &Gateway, message: &[u8], given: &Given) -> Result
             });
         }
     };
+    let from = plan.from.as_ref().map(ToString::to_string);
+    let settled = match encryption::settle(gateway, plan).await {
+        Ok(settled) => settled,
+        Err(NotSent::Refused(refusal)) => {
+            return Ok(Explanation {
+                from,
+                refused: Some(refusal.to_string()),
+                copies: Vec::new(),
+            });
+        }
+        Err(error) => return Err(error.into()),
+    };
     let mut copies = Vec::new();
-    for copy in plan.copies {
+    for one in settled {
+        let (copy, seal) = match one {
+            Settled::Plain(copy) => (copy, None),
+            Settled::Sealed(copy, seal) => (copy, Some(seal)),
+        };
         let addresses = copy.recipients.into_iter().map(Some).chain(std::iter::repeat(None));
         let recipients = copy
             .reasons
@@ -153,47 +183,79 @@ async fn explanation(gateway: &Gateway, message: &[u8], given: &Given) -> Result
             .zip(addresses)
             .map(|(reason, address)| ExplainedRecipient { address, reason })
             .collect();
-        copies.push(match copy.action {
-            Action::Pass => ExplainedCopy {
-                recipients,
-                action: "pass",
-                format: None,
-                header_protection: None,
-                certificate: None,
-                without_certificate: None,
-            },
-            Action::Sign {
-                from,
-                without_identity,
-                format,
-                protection,
-            } => {
-                let best = gateway.identities.best(from.mailbox(), given.now).await?;
-                ExplainedCopy {
-                    recipients,
-                    action: "sign",
-                    format: Some(format),
-                    header_protection: Some(protection == HeaderProtection::Clear),
-                    without_certificate: best.is_none().then_some(match without_identity {
-                        WithoutIdentity::Enrol => "one is ordered now, or the message is refused",
-                        WithoutIdentity::EnrolOrPass => "one is ordered now, or the message is passed on unsigned",
-                        WithoutIdentity::PassUntouched => "the message is passed on unsigned",
-                    }),
-                    certificate: best.map(|identity| ExplainedCertificate {
-                        mailbox: identity.mailbox().to_string(),
-                        tier: identity.tier().to_string(),
-                        serial: identity.serial().to_owned(),
-                        not_after: identity.not_after().to_string(),
-                    }),
-                }
+        let mut explained = ExplainedCopy {
+            recipients,
+            action: "pass",
+            cipher: None,
+            encrypted_to: Vec::new(),
+            format: None,
+            header_protection: None,
+            certificate: None,
+            without_certificate: None,
+        };
+        let signing = match (copy.action, seal) {
+            (_, Some(seal)) => {
+                explained.action = "encrypt";
+                explained.cipher = Some(seal.cipher);
+                explained.header_protection = Some(seal.protection != HeaderProtection::Off);
+                explained.encrypted_to = keys(&seal);
+                seal.signing
+                    .map(|signing| (signing.from, signing.without_identity, signing.format))
             }
-        });
+            (
+                Action::Sign {
+                    from,
+                    without_identity,
+                    format,
+                    protection,
+                },
+                None,
+            ) => {
+                explained.action = "sign";
+                explained.header_protection = Some(protection != HeaderProtection::Off);
+                Some((from, without_identity, format))
+            }
+            (Action::Pass | Action::Encrypt(_), None) => None,
+        };
+        if let Some((from, without_identity, format)) = signing {
+            let best = gateway.identities.best(from.mailbox(), given.now).await?;
+            let goes_on = if explained.action == "encrypt" {
+                "the message is encrypted without a signature"
+            } else {
+                "the message is passed on unsigned"
+            };
+            explained.format = Some(format);
+            explained.without_certificate = best.is_none().then(|| match without_identity {
+                WithoutIdentity::Enrol => "one is ordered now, or the message is refused".to_owned(),
+                WithoutIdentity::EnrolOrPass => format!("one is ordered now, or {goes_on}"),
+                WithoutIdentity::PassUntouched => goes_on.to_owned(),
+            });
+            explained.certificate = best.map(|identity| ExplainedCertificate {
+                mailbox: identity.mailbox().to_string(),
+                tier: identity.tier().to_string(),
+                serial: identity.serial().to_owned(),
+                not_after: identity.not_after().to_string(),
+            });
+        }
+        copies.push(explained);
     }
     Ok(Explanation {
-        from: plan.from.map(|from| from.to_string()),
+        from,
         refused: None,
         copies,
     })
+}
+
+fn keys(seal: &Seal) -> Vec<ExplainedKey> {
+    seal.certificates
+        .iter()
+        .map(|usable| ExplainedKey {
+            subject: usable.certificate.tbs_certificate().subject().to_string(),
+            serial: usable.serial.clone(),
+            not_after: usable.not_after.to_string(),
+            source: usable.source.to_string(),
+        })
+        .collect()
 }
 
 fn text(explanation: &Explanation) -> String {
@@ -209,13 +271,19 @@ fn text(explanation: &Explanation) -> String {
             let to = recipient.address.as_deref().unwrap_or("any recipient");
             lines.push(format!("To {to}: {}", recipient.reason));
         }
+        for key in &copy.encrypted_to {
+            lines.push(format!(
+                "  encrypted to the certificate {} of {}, until {}, from {}",
+                key.serial, key.subject, key.not_after, key.source
+            ));
+        }
         if let Some(certificate) = &copy.certificate {
             lines.push(format!(
-                "  with the {} certificate {} of {}, until {}",
+                "  signed with the {} certificate {} of {}, until {}",
                 certificate.tier, certificate.serial, certificate.mailbox, certificate.not_after
             ));
         }
-        if let Some(without) = copy.without_certificate {
+        if let Some(without) = &copy.without_certificate {
             lines.push(format!("  there is no certificate yet: {without}"));
         }
     }
@@ -282,24 +350,6 @@ impl Given {
             now: self.now,
         }
     }
-}
-
-/// The addresses in To and Cc, each once; what does not parse as an address is left out.
-fn header_recipients(message: &[u8]) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    let parsed = MessageParser::new()
-        .header_address(mail_parser::HeaderName::To)
-        .header_address(mail_parser::HeaderName::Cc)
-        .parse_headers(message);
-    let Some(parsed) = parsed else { return found };
-    for list in [parsed.to(), parsed.cc()].into_iter().flatten() {
-        for address in list.iter().filter_map(|address| address.address()) {
-            if Mailbox::parse(address).is_ok() && !found.iter().any(|known| known == address) {
-                found.push(address.to_owned());
-            }
-        }
-    }
-    found
 }
 
 /// A message from a file or standard input, in the canonical form that SMTP would have brought it in.

@@ -84,31 +84,53 @@ fn encode(field: &Field<'_>) -> Option<Vec<u8>> {
     unstructured.then(|| encode_words(field.name(), &value))
 }
 
-/// A Content-Type field with the parameter `hp="clear"` and no other word on the matter (RFC 9788 section 2.1.1).
+/// How the root of a protected message says that its header is inside, see RFC 9788 section 2.1.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProtectionMark {
+    Clear,
+    /// Keeps `hp-legacy-display`, which was written here just before.
+    Cipher,
+}
+
+impl AsRef<str> for ProtectionMark {
+    fn as_ref(&self) -> &str {
+        match self {
+            Self::Clear => "hp=\"clear\"",
+            Self::Cipher => "hp=\"cipher\"",
+        }
+    }
+}
+
+/// A Content-Type field with the parameter `hp` and no other word on the matter (RFC 9788 section 2.1.1).
 ///
 /// `fitted` are the bytes of `field` made fit; a type that cannot be parsed stays as it is.
-pub(crate) fn with_header_protection(field: &Field<'_>, fitted: &[u8]) -> Vec<u8> {
-    let mut marked = without_header_protection(field)
+pub(crate) fn with_header_protection(field: &Field<'_>, fitted: &[u8], mark: ProtectionMark) -> Vec<u8> {
+    let others: &[&str] = match mark {
+        ProtectionMark::Clear => &["hp", "hp-legacy-display", "protected-headers"],
+        ProtectionMark::Cipher => &["hp", "protected-headers"],
+    };
+    let mut marked = without_parameters(field, others)
         .unwrap_or_else(|| fitted.to_vec())
         .trim_ascii_end()
         .to_vec();
     while marked.ends_with(b";") {
         marked.pop();
     }
-    marked.extend_from_slice(b";\r\n hp=\"clear\"\r\n");
+    marked.extend_from_slice(format!(";\r\n {}\r\n", mark.as_ref()).as_bytes());
     marked
 }
 
 /// The field without the parameters of RFC 9788; `None` if it has none.
 pub(crate) fn without_header_protection(field: &Field<'_>) -> Option<Vec<u8>> {
+    without_parameters(field, &["hp", "hp-legacy-display", "protected-headers"])
+}
+
+fn without_parameters(field: &Field<'_>, names: &[&str]) -> Option<Vec<u8>> {
     let mut parsed = Parameterized::parse(&field.value())?;
     let count = parsed.parameters.len();
-    parsed.parameters.retain(|parameter| {
-        !matches!(
-            parameter.name.as_str(),
-            "hp" | "hp-legacy-display" | "protected-headers"
-        )
-    });
+    parsed
+        .parameters
+        .retain(|parameter| !names.contains(&parameter.name.as_str()));
     (parsed.parameters.len() < count).then(|| encode_parameters(field.name(), &parsed))?
 }
 
@@ -161,7 +183,7 @@ fn encode_words(name: &str, value: &[u8]) -> Vec<u8> {
 }
 
 /// RFC 2231: parameters with 8-bit values become `name*0*=utf-8''…`, the others are written again as they were.
-fn encode_parameters(name: &str, parsed: &Parameterized) -> Option<Vec<u8>> {
+pub(crate) fn encode_parameters(name: &str, parsed: &Parameterized) -> Option<Vec<u8>> {
     let mut pieces = vec![parsed.value.clone()];
     for parameter in &parsed.parameters {
         if parameter.value.is_ascii() {

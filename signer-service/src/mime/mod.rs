@@ -5,6 +5,7 @@
 //! writer). Everything is a pure function of its arguments; work that a sender can multiply draws on a [`Budget`].
 
 pub mod canonical;
+pub mod confidentiality;
 pub mod content_type;
 pub mod entity;
 pub mod header;
@@ -14,6 +15,7 @@ pub mod signed;
 pub mod strip;
 
 mod base64;
+mod legacy_display;
 
 /// Why a message is not rewritten, and so not signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -7,6 +7,7 @@
 use super::canonical::{EightBitHeaders, Fitness, lines};
 use super::content_type::Parameterized;
 use super::entity::{Entity, Field, Multipart};
+use super::header::ProtectionMark;
 use super::{Budget, MimeError, base64, header, quoted_printable};
 
 /// Writes the entity whose header is `content_fields` and whose body is `body`, as it will be signed.
@@ -20,7 +21,7 @@ use super::{Budget, MimeError, base64, header, quoted_printable};
 pub(crate) fn transform(
     entity: &Entity<'_>,
     eight_bit: EightBitHeaders,
-    protected: Option<&[u8]>,
+    protected: Option<Protected<'_>>,
     budget: &mut Budget,
 ) -> Result<Vec<u8>, MimeError> {
     let mut writer = Writer {
@@ -33,11 +34,18 @@ pub(crate) fn transform(
     Ok(writer.out)
 }
 
+/// What the header of the root begins with, and how its Content-Type says so.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Protected<'p> {
+    pub(crate) fields: &'p [u8],
+    pub(crate) mark: ProtectionMark,
+}
+
 struct Writer<'b> {
     out: Vec<u8>,
     eight_bit: EightBitHeaders,
     /// What the next header begins with, which is that of the root: taken when it is written.
-    protected: Option<&'b [u8]>,
+    protected: Option<Protected<'b>>,
     budget: &'b mut Budget,
 }
 
@@ -246,7 +254,7 @@ impl Writer<'_> {
     fn header(&mut self, entity: &Entity<'_>, relabel: Relabel, content_type: Option<&str>) -> Result<(), MimeError> {
         let protected = self.protected.take();
         if let Some(protected) = protected {
-            self.content(protected)?;
+            self.content(protected.fields)?;
         }
         let mut labelled = false;
         for field in &entity.fields {
@@ -257,8 +265,10 @@ impl Writer<'_> {
                 }
                 _ => {
                     let fitted = header::fit(field, self.eight_bit)?;
-                    if protected.is_some() && field.is("Content-Type") {
-                        self.content(&header::with_header_protection(field, &fitted))?;
+                    if let Some(protected) = protected
+                        && field.is("Content-Type")
+                    {
+                        self.content(&header::with_header_protection(field, &fitted, protected.mark))?;
                     } else {
                         self.content(&fitted)?;
                     }
@@ -266,7 +276,7 @@ impl Writer<'_> {
             }
         }
         if let Some(content_type) = content_type {
-            let mark = if protected.is_some() { "; hp=\"clear\"" } else { "" };
+            let mark = protected.map_or_else(String::new, |protected| format!("; {}", protected.mark.as_ref()));
             self.field("Content-Type", &format!("{content_type}{mark}"));
         }
         if let (Relabel::As(encoding), false) = (relabel, labelled) {

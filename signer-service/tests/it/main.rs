@@ -1,5 +1,7 @@
 //! The gateway held against OpenSSL, mail-parser, a certificate authority and a next hop.
 
+mod encrypting;
+mod encryption;
 mod enrolment;
 mod login;
 mod messages;

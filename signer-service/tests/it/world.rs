@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use axum_server::tls_rustls::RustlsConfig;
-use ca_api::{Certificate, CertificateState, MailboxStanding, NewOrder, Order, OrderState, Problem, TierWish};
+use ca_api::{
+    Certificate, CertificatePage, CertificateState, MailboxStanding, NewOrder, Order, OrderState, Problem, TierWish,
+};
 use der::{Decode, EncodePem};
 use keys::tls::TlsIdentity;
 use policies::mailbox::Mailbox;
@@ -60,6 +62,8 @@ pub(crate) struct FakeAuthority {
     /// Idempotency keys in the order in which they came, repeated ones too.
     pub(crate) orders: Mutex<Vec<String>>,
     pub(crate) revoked: Mutex<Vec<String>>,
+    /// Chains in PEM that the directory knows, by mailbox.
+    pub(crate) directory: Mutex<HashMap<String, String>>,
     issued: Mutex<HashMap<String, Order>>,
     authority: Authority,
 }
@@ -201,6 +205,39 @@ async fn certificate(State(ca): State<Arc<FakeAuthority>>, Path(serial): Path<St
     .into_response()
 }
 
+#[derive(serde::Deserialize)]
+struct Wanted {
+    mailbox: String,
+}
+
+/// The directory, as the gateway asks it for certificates of recipients.
+async fn certificates(State(ca): State<Arc<FakeAuthority>>, Query(wanted): Query<Wanted>) -> Response {
+    if *ca.mood.lock().unwrap() == Mood::Unavailable {
+        return refuse(503);
+    }
+    let chain = ca.directory.lock().unwrap().get(&wanted.mailbox).cloned();
+    let certificates = chain.into_iter().map(|chain_pem| Certificate {
+        serial: "01".to_owned(),
+        issuer: "issuer".to_owned(),
+        account: "account".to_owned(),
+        state: CertificateState::Valid,
+        mailbox: Mailbox::parse(&wanted.mailbox).unwrap(),
+        tier: Tier::V3,
+        generation: Generation::Strict,
+        subject: String::new(),
+        not_before: Timestamp::from_unix(START),
+        not_after: Timestamp::from_unix(END),
+        revoked_at: None,
+        revocation_reason: None,
+        chain_pem: Some(chain_pem),
+    });
+    Json(CertificatePage {
+        certificates: certificates.collect(),
+        next_cursor: None,
+    })
+    .into_response()
+}
+
 pub(crate) struct World {
     pub(crate) ca: Arc<FakeAuthority>,
     pub(crate) sink: Sink,
@@ -253,6 +290,7 @@ impl World {
             mood: Mutex::new(ISSUE),
             orders: Mutex::default(),
             revoked: Mutex::default(),
+            directory: Mutex::default(),
             issued: Mutex::default(),
             authority: Authority::new(),
         });
@@ -266,12 +304,17 @@ impl World {
         let router = Router::new()
             .route("/v1/mailboxes/{mailbox}", get(mailbox))
             .route("/v1/orders", post(place_order))
+            .route("/v1/certificates", get(certificates))
             .route("/v1/certificates/{serial}", get(certificate))
             .with_state(ca.clone());
         let server =
             axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(identity.server_config())).unwrap();
         tokio::spawn(server.serve(router.into_make_service()));
 
+        // For those whose configuration names them, from the data folder on.
+        let recipients_root = ca.authority.root.to_pem(der::pem::LineEnding::LF).unwrap();
+        std::fs::write(folder.path().join("recipients-root.pem"), recipients_root).unwrap();
+        std::fs::create_dir(folder.path().join("certificates")).unwrap();
         let token = folder.path().join("token");
         write_secret(&token, "the-token\n");
         let configuration = format!(
