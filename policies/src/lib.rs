@@ -24,3 +24,4 @@ mod text;
 pub mod tier;
 pub mod time;
 pub mod url;
+pub mod weak_key;

@@ -54,7 +54,9 @@ mod public_key_algorithm;
 mod responder_extensions;
 mod revocation_list_location;
 mod root_self_issued;
+mod rsa_close_primes;
 mod rsa_exponent;
+mod rsa_roca;
 mod rsa_size;
 mod rsa_small_factor;
 mod serial_number;
@@ -348,7 +350,9 @@ static ALL: &[Lint] = &[
     responder_extensions::LINT,
     revocation_list_location::LINT,
     root_self_issued::LINT,
+    rsa_close_primes::LINT,
     rsa_exponent::LINT,
+    rsa_roca::LINT,
     rsa_size::LINT,
     rsa_small_factor::LINT,
     serial_number::LINT,

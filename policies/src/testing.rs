@@ -97,3 +97,10 @@ pub(crate) fn rsa(modulus: &[u8], exponent: &[u8]) -> SubjectPublicKeyInfoOwned 
         ..rsa2048()
     }
 }
+
+/// A product of two primes of 1024 bits of the form that Infineon's library gave them, made for this test.
+pub(crate) const ROCA: &[u8] = include_bytes!("testing/roca2048.modulus");
+/// A product of two primes of 1024 bits that are about 2^515 apart: some rounds of Fermat's method find them.
+pub(crate) const CLOSE: &[u8] = include_bytes!("testing/close2048.modulus");
+/// A product of two primes of 1024 bits that are about 2^530 apart: billions of rounds are needed.
+pub(crate) const APART: &[u8] = include_bytes!("testing/apart2048.modulus");
