@@ -253,6 +253,25 @@ pub enum KeyError {
         source: Option<rustls_native_certs::Error>,
     },
 
+    /// The certificates and keys make no PKCS#12 file.
+    #[error("the PKCS#12 file cannot be written: {problem}")]
+    Pkcs12 { problem: &'static str },
+
+    // Escrow.
+    /// An escrow that anybody opens alone, or nobody at all.
+    #[error(
+        "{threshold} of {shares} shares cannot guard an escrow: ask for at least 2, and for no more than there are"
+    )]
+    EscrowThreshold { threshold: u8, shares: u8 },
+
+    /// The text of an escrow key or of a share.
+    #[error("this is not the text of an {what}: {problem}; copy it again, all of it")]
+    EscrowText { what: &'static str, problem: &'static str },
+
+    /// The shares do not open the escrow.
+    #[error("the shares do not open the escrow: {problem}")]
+    EscrowShares { problem: &'static str },
+
     /// A certificate or a request could not be written.
     #[error("could not write the {what}")]
     Encoding {
