@@ -59,12 +59,12 @@ pub const FERMAT_ROUNDS: usize = 100;
 
 fn is_square(number: &BoxedUint) -> bool {
     // Twelve of the 64 remainders are those of squares, and 16 of 63; it spares nineteen roots in twenty.
-    let small = |divisor: u8| {
-        let divisor = NonZero::new(Limb::from(divisor)).into_option();
-        divisor.map_or(0, |divisor| number.rem_limb(divisor).0)
+    let leaves_a_square = |modulus: u8| {
+        let remainder = NonZero::new(Limb::from(modulus)).into_option();
+        let remainder = remainder.map_or(0, |modulus| number.rem_limb(modulus).0);
+        let modulus = u16::from(modulus);
+        (0..modulus).any(|root| u128::from(root * root % modulus) == remainder.into())
     };
-    let leaves_a_square =
-        |modulus: u8| (0..u64::from(modulus)).any(|root| root * root % u64::from(modulus) == u64::from(small(modulus)));
     leaves_a_square(64) && leaves_a_square(63) && number.checked_sqrt_vartime().is_some()
 }
 

@@ -271,7 +271,7 @@ fn write_hexadecimal(text: &mut impl fmt::Write, octets: &[u8]) -> fmt::Result {
 fn read_hexadecimal(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let bytes = text.as_bytes();
-    if bytes.len() % 2 != 0 {
+    if !bytes.len().is_multiple_of(2) {
         return None;
     }
     let mut octets = Zeroizing::new(Vec::with_capacity(bytes.len() / 2));
