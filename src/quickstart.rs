@@ -346,6 +346,8 @@ enum Problem {
     Key(#[from] keys::KeyError),
     #[error("a page of the certificate authority could not be fetched")]
     Http(#[from] reqwest::Error),
+    #[error("the local DNS server could not be started")]
+    NameServer { source: io::Error },
     #[error("the mail sink could not be started")]
     Sink(#[from] smtp::server::ServerError),
     #[error("a mail could not be handed to the gateway")]

@@ -32,6 +32,7 @@ pub struct App {
     pub(crate) ocsp: Ocsp,
     pub(crate) audit_key: AuditKey,
     pub(crate) observer: Arc<dyn IssuanceObserver>,
+    pub(crate) dns: dns::Resolver,
     /// Where the API really listens, once it does.
     pub(crate) listening_at: OnceLock<SocketAddr>,
 }
@@ -46,6 +47,8 @@ pub struct AppParts {
     pub mail: Option<Mailer>,
     /// Replaces the key store that the configuration names.
     pub keys: Option<Arc<dyn KeyStore>>,
+    /// Replaces the DNS servers and the trust anchor that the configuration names.
+    pub dns: Option<dns::ResolverConfig>,
 }
 
 impl AppParts {
@@ -58,6 +61,7 @@ impl AppParts {
             observer: Arc::new(TracingObserver),
             mail: None,
             keys: None,
+            dns: None,
         }
     }
 }
@@ -96,6 +100,11 @@ impl App {
             Some(mail) => mail,
             None => Mailer::from_config(&config.mail)?,
         };
+        let dns = match parts.dns {
+            Some(dns) => dns,
+            None => config.dns.resolver()?,
+        };
+        let dns = dns::Resolver::new(&dns)?;
         let audit_key = AuditKey::open(&*keys)?;
         let ocsp = Ocsp::new(Arc::clone(&keys));
         let issuers = Issuers::open(&db, keys).await?;
@@ -110,6 +119,7 @@ impl App {
             issuers,
             ocsp,
             observer: parts.observer,
+            dns,
             listening_at: OnceLock::new(),
         }))
     }

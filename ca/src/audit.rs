@@ -80,10 +80,12 @@ pub enum Action {
     RosterDecided,
     ResponderRecorded,
     ResponderIssued,
+    CaaPermitted,
+    CaaRefused,
 }
 
 impl Action {
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::AuthorityInitialized,
         Self::OrderPlaced,
         Self::OrderRefused,
@@ -110,6 +112,8 @@ impl Action {
         Self::RosterDecided,
         Self::ResponderRecorded,
         Self::ResponderIssued,
+        Self::CaaPermitted,
+        Self::CaaRefused,
     ];
 }
 
@@ -142,6 +146,8 @@ impl AsRef<str> for Action {
             Self::RosterDecided => "roster-decided",
             Self::ResponderRecorded => "responder-recorded",
             Self::ResponderIssued => "responder-issued",
+            Self::CaaPermitted => "caa-permitted",
+            Self::CaaRefused => "caa-refused",
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Every key has a working default except the ones that only the operator can know; an unknown key is an error.
 
+mod dns;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use policies::url::{HttpUrl, InvalidUrl};
 use serde::Deserialize;
 
 use crate::error::Error;
+pub use dns::{Caa, Dns};
 
 /// What the operator decided, checked.
 #[derive(Clone, Debug)]
@@ -37,6 +40,8 @@ pub struct Config {
     pub keys: Keys,
     pub issuance: Issuance,
     pub ocsp: Ocsp,
+    pub dns: Dns,
+    pub caa: Caa,
 }
 
 impl Config {
@@ -87,13 +92,16 @@ impl Config {
         if file.issuance.validity_days == Some(0) {
             return Err("issuance.validity_days must be 1 or more".to_owned());
         }
+        let public_url = PublicUrl::parse(&file.public_url)?;
         Ok(Self {
+            dns: file.dns.check(&folder)?,
+            caa: file.caa.check(&public_url)?,
             name: file.name,
             database,
             listen: file.listen,
             api_url: file.api_url.as_deref().map(ApiUrl::parse).transpose()?,
             public_listen: file.public_listen,
-            public_url: PublicUrl::parse(&file.public_url)?,
+            public_url,
             tls: file.tls.map(|tls| TlsFiles {
                 certificate: folder.join(tls.certificate),
                 key: folder.join(tls.key),
@@ -188,6 +196,17 @@ impl PublicUrl {
         })
     }
 
+    /// The host, without the port.
+    pub(crate) fn host(&self) -> &str {
+        let text = self.0.as_ref();
+        let rest = text.strip_prefix("http://").unwrap_or(text);
+        let authority = rest.split('/').next().unwrap_or(rest);
+        match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, _)) => address,
+            None => authority.split_once(':').map_or(authority, |(host, _)| host),
+        }
+    }
+
     /// Where OCSP requests are answered.
     pub fn ocsp(&self) -> Result<HttpUrl, InvalidUrl> {
         self.0.join("ocsp")
@@ -258,6 +277,7 @@ pub(crate) fn template(
     public_url: &PublicUrl,
     ports: Ports<'_>,
     token: Option<&Pkcs11Settings>,
+    dns: Option<&Dns>,
 ) -> String {
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let entry = |key: &str, path: &Path| format!("{key} = {}", quoted(&path.to_string_lossy()));
@@ -315,6 +335,29 @@ pub(crate) fn template(
     line(
         "Certificates name public_url/ocsp, and public_listen answers there (RFC 6960, BR 4.9.9).",
         "enabled = true".to_owned(),
+    );
+    line("", "\n[dns]".to_owned());
+    line(
+        "Recursive resolvers; by default those of /etc/resolv.conf. Answers are validated here, with DNSSEC.",
+        match dns {
+            Some(dns) if !dns.servers.is_empty() => {
+                let servers: Vec<String> = dns.servers.iter().map(|server| quoted(&server.to_string())).collect();
+                format!("servers = [{}]", servers.join(", "))
+            }
+            _ => "# servers = [\"127.0.0.1:53\"]".to_owned(),
+        },
+    );
+    line(
+        "A file with DNSKEY records of a root of your own; by default the root of the Internet is trusted.",
+        match dns.and_then(|dns| dns.trust_anchor.as_deref()) {
+            Some(path) => entry("trust_anchor", path),
+            None => "# trust_anchor = \"root.key\"".to_owned(),
+        },
+    );
+    line("", "\n[caa]".to_owned());
+    line(
+        "The domain names by which CAA records may name this authority (BR 4.2.2.1); by default the host of public_url.",
+        "# issuers = [\"ca.example.com\"]".to_owned(),
     );
     if let Some(token) = token {
         line("", "\n[keys]".to_owned());
@@ -375,6 +418,10 @@ struct ConfigFile {
     issuance: IssuanceSection,
     #[serde(default)]
     ocsp: OcspSection,
+    #[serde(default)]
+    dns: dns::DnsSection,
+    #[serde(default)]
+    caa: dns::CaaSection,
 }
 
 #[derive(Debug, Deserialize)]
@@ -523,7 +570,7 @@ mod tests {
             smtp: Some("127.0.0.1:2525"),
             mail_from: "ca@example.com",
         };
-        let text = template("A \"quoted\" name", "sqlite:ca.sqlite", &url, ports, None);
+        let text = template("A \"quoted\" name", "sqlite:ca.sqlite", &url, ports, None, None);
         let config = Config::parse(Path::new("/data"), &text).unwrap();
         assert_eq!(config.name, "A \"quoted\" name");
         assert_eq!(config.mail.smtp.as_deref(), Some("127.0.0.1:2525"));
@@ -546,7 +593,7 @@ mod tests {
                 pin_file: "/etc/pin".into(),
                 max_sessions: 3,
             };
-            let text = template("Name", "sqlite:ca.sqlite", &url, ports, Some(&settings));
+            let text = template("Name", "sqlite:ca.sqlite", &url, ports, Some(&settings), None);
             let config = Config::parse(Path::new("/data"), &text).unwrap();
             assert_eq!(config.keys.store, StoreSettings::Pkcs11(settings));
             assert_eq!(config.keys.sealing_key, Path::new("/data/sealing.key"));
@@ -582,6 +629,38 @@ mod tests {
         check(&format!("{LEAST}[ocsp]\nenabled = false"), Ok(()));
         check(&format!("{LEAST}[ocsp]\nenable = true"), Err("enable"));
         check(&format!("{LEAST}[ocsp]\nenabled = \"yes\""), Err("enabled"));
+    }
+
+    #[test]
+    fn resolvers_and_issuer_names_are_checked() {
+        check(
+            &format!("{LEAST}[dns]\nservers = [\"192.0.2.53\", \"[::1]:5353\"]"),
+            Ok(()),
+        );
+        check(
+            &format!("{LEAST}[dns]\nservers = [\"dns.example.com\"]"),
+            Err("dns.example.com"),
+        );
+        check(&format!("{LEAST}[dns]\nserver = \"192.0.2.53\""), Err("server"));
+        check(&format!("{LEAST}[caa]\nissuers = [\"ca.example\"]"), Ok(()));
+        check(&format!("{LEAST}[caa]\nissuers = []"), Err("issuers is empty"));
+        check(&format!("{LEAST}[caa]\nissuers = [\"a b\"]"), Err("a b"));
+        let config = Config::parse(Path::new("/data"), "public_url = \"http://pki.example.com:8080/x\"").unwrap();
+        assert!(matches!(&config.caa, Caa::Check { issuers } if issuers[0].as_ref() == "pki.example.com"));
+    }
+
+    #[test]
+    fn domains_are_asked_unless_somebody_says_why_not() {
+        let because = "off_because = \"a private authority\"";
+        check(&format!("{LEAST}[caa]\ncheck = \"off\"\n{because}"), Ok(()));
+        check(&format!("{LEAST}[caa]\ncheck = \"off\""), Err("needs off_because"));
+        check(
+            &format!("{LEAST}[caa]\ncheck = \"off\"\noff_because = \"\""),
+            Err("4.2.2.1"),
+        );
+        check(&format!("{LEAST}[caa]\n{because}"), Err("check is not \"off\""));
+        check(&format!("{LEAST}[caa]\ncheck = \"sometimes\""), Err("sometimes"));
+        check(&format!("{LEAST}[caa]\ncheck = false"), Err("check"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use policies::time::{Span, Timestamp};
 
 use crate::app::App;
+use crate::config::Caa;
 use crate::error::{self, Error};
 use crate::issuers::Issuer;
 use crate::store;
@@ -25,6 +26,8 @@ pub async fn examine(app: &App) -> Vec<Check> {
     checks.push(audit_log(app, now).await);
     checks.push(expiring(app, now).await);
     checks.push(mail(app).await);
+    checks.push(dns(app).await);
+    checks.push(caa(app));
     checks
 }
 
@@ -254,6 +257,69 @@ async fn mail(app: &App) -> Check {
     }
 }
 
+/// Whether the DNS servers answer, and pass on what DNSSEC needs.
+async fn dns(app: &App) -> Check {
+    let servers: Vec<String> = app.dns.servers().iter().map(ToString::to_string).collect();
+    let servers = servers.join(", ");
+    let name = match dns::Name::parse(SIGNED_NAME) {
+        Ok(name) => name,
+        Err(error) => return Check::new("dns", Health::Broken, error.to_string()),
+    };
+    let answer = app.dns.caa(&name).await;
+    let security = match (answer.found(), answer.absent()) {
+        (Some((_, security)), _) => Some(security),
+        (None, absent) => absent.map(|absent| absent.security),
+    };
+    let (health, finding) = match (&answer, security) {
+        (_, Some(dns::Security::Secure)) => (Health::Good, format!("{servers}: answers are proved with DNSSEC")),
+        (_, Some(dns::Security::Insecure)) => (
+            Health::Attention,
+            format!("{servers}: {SIGNED_NAME} is not signed under the configured trust anchor"),
+        ),
+        (dns::Answer::Bogus(bogus), _) => (
+            Health::Broken,
+            format!(
+                "{servers}: {bogus}; name a resolver under [dns] servers that passes on DNSSEC records, and check \
+                 trust_anchor and the clock"
+            ),
+        ),
+        (answer, _) => {
+            let reason = match answer {
+                dns::Answer::Failed(failure) => failure.to_string(),
+                other => other.state().to_owned(),
+            };
+            (
+                Health::Broken,
+                format!(
+                    "{servers}: {reason}; nothing can be issued until [dns] servers in ca.toml names one that answers"
+                ),
+            )
+        }
+    };
+    Check::new("dns", health, finding)
+}
+
+fn caa(app: &App) -> Check {
+    match &app.config.caa {
+        Caa::Check { issuers } if issuers.is_empty() => Check::new(
+            "caa",
+            Health::Attention,
+            "no name is configured by which a domain could permit this authority: write [caa] issuers in ca.toml",
+        ),
+        Caa::Check { issuers } => {
+            let names: Vec<&str> = issuers.iter().map(AsRef::as_ref).collect();
+            Check::new("caa", Health::Good, format!("domains may name {}", names.join(", ")))
+        }
+        Caa::Off { because } => Check::new(
+            "caa",
+            Health::Attention,
+            format!("domains are not asked ({because}): no publicly trusted authority may do this (BR 4.2.2.1)"),
+        ),
+    }
+}
+
+/// A top-level domain that is signed and has been for long.
+const SIGNED_NAME: &str = "com";
 /// Nodes of one database may differ by so much.
 const CLOCK_TOLERANCE: Span = Span::minutes(5);
 /// Longer than any certificate of a subscriber lasts (BR 6.3.2: 825 days).
@@ -315,6 +381,29 @@ mod tests {
             found == Health::Broken && finding.contains("set the clock"),
             "{finding}"
         );
+    }
+
+    #[tokio::test]
+    async fn servers_that_are_gone_or_lie_are_noticed() {
+        let (local, other) = (
+            dns::LocalAnswerer::start().unwrap(),
+            dns::LocalAnswerer::start().unwrap(),
+        );
+        let world = World::with_dns(Database::Sqlite, local.resolver_config())
+            .await
+            .unwrap();
+        assert_eq!(health(&world, "dns").await.0, Health::Good);
+        drop(local);
+        let (found, finding) = health(&world, "dns").await;
+        assert!(
+            found == Health::Broken && finding.contains("[dns] servers"),
+            "{finding}"
+        );
+        let mut config = other.resolver_config();
+        config.trust_anchor = dns::TrustAnchor::Iana;
+        let world = World::with_dns(Database::Sqlite, config).await.unwrap();
+        let (found, finding) = health(&world, "dns").await;
+        assert!(found == Health::Broken && finding.contains("trust_anchor"), "{finding}");
     }
 
     #[tokio::test]

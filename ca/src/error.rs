@@ -111,6 +111,25 @@ pub enum Error {
     )]
     SeatsTaken { seats: u64 },
 
+    /// The domain of the address does not let us certify it, or nobody can say (BR 4.2.2.1).
+    #[error("no certificate for an address of {domain} may be issued now (BR 4.2.2.1)")]
+    CaaRefused {
+        domain: policies::mailbox::Domain,
+        #[source]
+        refused: Box<crate::caa::Refused>,
+    },
+
+    /// The permission of a domain is about another domain, or too old. A programming error: it is asked for anew each time.
+    #[error("the permission of {domain} does not count for certificate {serial} (BR 4.2.2.1): place the order again")]
+    PermissionUnusable {
+        domain: policies::mailbox::Domain,
+        serial: String,
+    },
+
+    /// No DNS resolver can be made of the configuration.
+    #[error("[dns] in ca.toml cannot be used")]
+    Dns(#[from] dns::InvalidConfig),
+
     /// The lints refused the certificate before it was signed (BR 4.3.1.2).
     #[error("the certificate was not signed, since {} (BR 4.3.1.2): {}", errors(.findings), first_error(.findings))]
     LintRefused { findings: Vec<Finding> },

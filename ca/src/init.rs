@@ -52,6 +52,8 @@ pub struct Options {
     pub public_listen: String,
     pub smtp: Option<String>,
     pub mail_from: String,
+    /// Other DNS servers and another root than the system's. Relative paths start at the data folder.
+    pub dns: Option<config::Dns>,
 }
 
 impl Options {
@@ -70,6 +72,7 @@ impl Options {
             public_listen: "127.0.0.1:8080".to_owned(),
             smtp: None,
             mail_from: config::DEFAULT_MAIL_FROM.to_owned(),
+            dns: None,
         }
     }
 }
@@ -164,7 +167,14 @@ pub async fn init(options: &Options, mut parts: AppParts) -> Result<Made, Error>
     };
     let display_name = format!("{} certificate authority", options.organization);
     let token = options.token.clone().map(absolute).transpose()?;
-    let text = config::template(&display_name, &options.database, &public_url, ports, token.as_ref());
+    let text = config::template(
+        &display_name,
+        &options.database,
+        &public_url,
+        ports,
+        token.as_ref(),
+        options.dns.as_ref(),
+    );
     let config_path = building.join(Config::FILE_NAME);
     let config = Config::parse(&building, &text).map_err(|reason| Error::Configuration {
         path: config_path.clone(),

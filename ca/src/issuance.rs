@@ -17,6 +17,7 @@ use policies::{issuance, profile};
 
 use crate::app::App;
 use crate::audit::{self, Action};
+use crate::caa;
 use crate::error::Error;
 use crate::orders::{PendingOrder, TierChoice};
 use crate::plans::{self, Entitlement};
@@ -62,8 +63,11 @@ pub(crate) fn issue(app: &App, order: &PendingOrder) -> Result<Issued, Error> {
     let linted = prepared.lint(now)?;
     reached(Step::Linted, None);
 
+    // Ask the domain, unless it was asked within hours. Last of all that may refuse, since it takes longest.
+    let permission = caa::permit(app, &order.id, &order.mailbox, now)?;
+
     // 4. Record them, together with the evidence, the order and the audit entry.
-    let recorded = record::record(app, order, issuer, &approved, linted, now)?;
+    let recorded = record::record(app, order, issuer, &approved, permission, linted, now)?;
     let certificate_id = recorded.certificate_id().to_owned();
     let serial = recorded.serial().to_owned();
     reached(Step::Recorded, Some(&serial));

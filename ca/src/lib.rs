@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod app;
 pub mod audit;
+pub mod caa;
 pub mod certificates;
 pub mod cli;
 pub mod config;

@@ -152,7 +152,10 @@ fn settle(app: &App, order: &PendingOrder) -> Result<(), Error> {
         Err(error) => error,
     };
     let to = match &error {
-        Error::EvidenceInsufficient(_) | Error::PlanExcludes { .. } | Error::SeatsTaken { .. } => PENDING,
+        Error::EvidenceInsufficient(_)
+        | Error::PlanExcludes { .. }
+        | Error::SeatsTaken { .. }
+        | Error::CaaRefused { .. } => PENDING,
         // The same evidence would give the same certificate again.
         Error::LintRefused { .. } => INVALID,
         // Somebody else is at it: the order shows how far they are.

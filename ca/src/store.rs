@@ -4,6 +4,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod audit;
+pub(crate) mod caa_checks;
 pub(crate) mod cases;
 pub(crate) mod certificates;
 pub(crate) mod challenges;

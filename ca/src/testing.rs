@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use ca_api::{Plan, PlanChange};
+use dns::LocalAnswerer;
 use keys::{KeyAlgorithm, KeyError, KeyId, KeyStore, Signature, SignatureAlgorithm, SigningKey};
 use migrations::testing::PostgresSchema;
 use policies::evidence::{Evidence, EvidenceId, EvidenceParts, Fact, FactKind, Method};
@@ -57,6 +58,16 @@ impl World {
 
     /// As [`World::new`], with other options of `init`.
     pub(crate) async fn with(database: Database, change: impl FnOnce(&mut Options)) -> Option<Self> {
+        Self::build(database, local_dns().resolver_config(), change).await
+    }
+
+    /// As [`World::new`], asking another DNS. Silent servers are given up soon.
+    pub(crate) async fn with_dns(database: Database, mut dns: dns::ResolverConfig) -> Option<Self> {
+        dns.limits.time_of_a_try = std::time::Duration::from_millis(100);
+        Self::build(database, dns, |_| ()).await
+    }
+
+    async fn build(database: Database, dns: dns::ResolverConfig, change: impl FnOnce(&mut Options)) -> Option<Self> {
         let schema = match database {
             Database::Sqlite => None,
             Database::Postgres => Some(PostgresSchema::from_environment()?),
@@ -72,7 +83,8 @@ impl World {
         let keys = Arc::new(WatchedKeys::new(FixtureKeys::default()));
         let (parts, _) = parts(1, &clock, &keys, Arc::new(TracingObserver));
         init(&options, parts).await.unwrap();
-        let (parts, outbox) = parts_for_app(2, &clock, &keys);
+        let (mut parts, outbox) = parts_for_app(2, &clock, &keys);
+        parts.dns = Some(dns);
         let app = App::open(&folder, parts).await.unwrap();
         Some(Self {
             app,
@@ -225,8 +237,15 @@ pub(crate) fn parts(
         observer,
         mail: Some(mail),
         keys: Some(Arc::clone(keys) as _),
+        dns: Some(local_dns().resolver_config()),
     };
     (parts, outbox)
+}
+
+/// The DNS of every test that needs no answers of its own: no domain has any records, and that is proved.
+pub(crate) fn local_dns() -> &'static LocalAnswerer {
+    static LOCAL: OnceLock<LocalAnswerer> = OnceLock::new();
+    LOCAL.get_or_init(|| LocalAnswerer::start().unwrap())
 }
 
 fn parts_for_app(seed: u8, clock: &Arc<FixedClock>, keys: &Arc<WatchedKeys>) -> (AppParts, MemoryOutbox) {

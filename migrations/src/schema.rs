@@ -293,6 +293,29 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    caa_checks (id) {
+        id -> Text,
+        domain -> Text,
+        issuers -> Text,
+        checked_at -> BigInt,
+        decision -> Text,
+        found_at -> Nullable<Text>,
+        records -> Text,
+        iodef -> Text,
+        proof -> Text,
+        reason -> Text,
+    }
+}
+
+diesel::table! {
+    certificate_permissions (certificate_id) {
+        certificate_id -> Text,
+        caa_check_id -> Nullable<Text>,
+        not_checked_because -> Nullable<Text>,
+    }
+}
+
 diesel::joinable!(principals -> accounts (account_id));
 diesel::joinable!(api_tokens -> principals (principal_id));
 diesel::joinable!(cases -> accounts (account_id));

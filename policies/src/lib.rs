@@ -6,6 +6,7 @@
 
 pub mod attribute;
 pub mod authority;
+pub mod caa;
 pub mod evidence;
 pub mod issuance;
 pub mod label;

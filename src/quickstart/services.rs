@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use dns::LocalAnswerer;
 use keys::tls::Trust;
 use policies::organization::Country;
 use policies::time::Clock;
@@ -30,6 +31,8 @@ pub(crate) struct Services {
     sink: Sink,
     sink_address: SocketAddr,
     sink_task: Task,
+    /// Without the Internet domains can be asked all the same: none of them has records, and that is proved.
+    dns: LocalAnswerer,
 }
 
 impl Services {
@@ -45,6 +48,7 @@ impl Services {
         let sink_address = server.local_addr();
         let sink_task = Task::run(|stop| server.run(stop));
         let database = database.map(str::to_owned);
+        let dns = LocalAnswerer::start().map_err(|source| Problem::NameServer { source })?;
         Ok(Self {
             data: data.to_owned(),
             database,
@@ -53,6 +57,7 @@ impl Services {
             sink,
             sink_address,
             sink_task,
+            dns,
         })
     }
 
@@ -87,6 +92,15 @@ impl Services {
         if let Some(database) = &self.database {
             options.database.clone_from(database);
         }
+        let trust_anchor = self.data.join("dns-root.key");
+        fs::write(&trust_anchor, self.dns.trust_anchor()).map_err(|source| Problem::Write {
+            path: trust_anchor.clone(),
+            source,
+        })?;
+        options.dns = Some(ca::config::Dns {
+            servers: vec![self.dns.address()],
+            trust_anchor: Some(trust_anchor),
+        });
         let made = ca::init::init(&options, self.authority_parts()).await?;
         let operator_token_file = folder.join("operator.token");
         write_secret(&operator_token_file, made.operator_token.reveal())?;

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use dns::LocalAnswerer;
 use keys::tls::Trust;
 use smtp::client::{Connection, Delivery, MailFrom, RcptTo, Target, Timeouts, TlsPolicy};
 use smtp::server::{Server, Settings};
@@ -17,6 +18,8 @@ use crate::support::{peers, sealwright, text, words};
 /// Both services with an account for example.com of which nobody has validated anything.
 struct Pair {
     folder: tempfile::TempDir,
+    /// The DNS of both: no domain has any records, and that is proved.
+    _dns: LocalAnswerer,
     ca: Service,
     gateway: Service,
 }
@@ -26,11 +29,18 @@ impl Pair {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let ca_folder = folder.path().join("ca");
         let ca_data = text(&ca_folder);
+        let dns = LocalAnswerer::start().expect("a name server on loopback can be started");
+        let trust_anchor = folder.path().join("dns-root.key");
+        fs::write(&trust_anchor, dns.trust_anchor()).expect("the folder can be written to");
         json(&[
             "ca",
             "init",
             "--data",
             ca_data,
+            "--dns-server",
+            &dns.address().to_string(),
+            "--dns-trust-anchor",
+            text(&trust_anchor),
             "--listen",
             "127.0.0.1:0",
             "--public-listen",
@@ -90,7 +100,12 @@ impl Pair {
             "example.com",
         ]);
         let gateway = Service::start(&["gateway", "serve", "--data", gateway_data, "--json"]);
-        Self { folder, ca, gateway }
+        Self {
+            folder,
+            _dns: dns,
+            ca,
+            gateway,
+        }
     }
 
     fn tls_root(&self) -> PathBuf {

@@ -1,6 +1,7 @@
 //! `sealwright ca init`: a new certificate authority.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -11,6 +12,7 @@ use policies::organization::Country;
 use super::output::{self, Format};
 use super::{Data, Failure, progress};
 use crate::app::AppParts;
+use crate::config::Dns;
 use crate::init;
 
 #[derive(Debug, Args)]
@@ -56,6 +58,12 @@ pub struct Arguments {
     /// The sender of our mail
     #[arg(long, value_name = "ADDRESS")]
     mail_from: Option<String>,
+    /// A recursive DNS resolver to ask instead of those of /etc/resolv.conf; may be repeated
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    dns_server: Vec<SocketAddr>,
+    /// A file with DNSKEY records of another DNS root than the Internet's
+    #[arg(long, value_name = "FILE")]
+    dns_trust_anchor: Option<PathBuf>,
 }
 
 pub(super) async fn run(arguments: Arguments, parts: AppParts, format: Format) -> Result<(), Failure> {
@@ -63,6 +71,12 @@ pub(super) async fn run(arguments: Arguments, parts: AppParts, format: Format) -
     options.root_key = arguments.root_key;
     options.issuing_key = arguments.issuing_key;
     options.smtp = arguments.smtp;
+    if !arguments.dns_server.is_empty() || arguments.dns_trust_anchor.is_some() {
+        options.dns = Some(Dns {
+            servers: arguments.dns_server,
+            trust_anchor: arguments.dns_trust_anchor.map(std::path::absolute).transpose()?,
+        });
+    }
     // clap asks for all three or none.
     if let (Some(module), Some(label), Some(pin_file)) = (
         arguments.pkcs11_module,

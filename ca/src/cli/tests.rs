@@ -37,7 +37,18 @@ fn same(left: ExitCode, right: ExitCode) -> bool {
 fn a_folder_becomes_an_authority_once() {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path().join("ca");
-    assert!(same(status(&folder, &["init"]), ExitCode::SUCCESS));
+    let local = crate::testing::local_dns();
+    let trust_anchor = temporary.path().join("root.key");
+    std::fs::write(&trust_anchor, local.trust_anchor()).unwrap();
+    let server = local.address().to_string();
+    let dns = [
+        "init",
+        "--dns-server",
+        &server,
+        "--dns-trust-anchor",
+        trust_anchor.to_str().unwrap(),
+    ];
+    assert!(same(status(&folder, &dns), ExitCode::SUCCESS));
     assert!(same(status(&folder, &["init"]), ExitCode::FAILURE));
     for words in [
         &["list"] as &[&str],

@@ -178,6 +178,13 @@ impl From<Error> for HttpProblem {
                 }
                 problem
             }
+            Error::CaaRefused { refused, .. } => Self::new(
+                StatusCode::CONFLICT,
+                "caa-refused",
+                "The domain does not allow it",
+                format!("{detail}: {refused}"),
+            )
+            .in_section(crate::caa::SECTION),
             Error::NoMailServer | Error::MailNotSent { .. } => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "mail-not-sent",
@@ -186,6 +193,8 @@ impl From<Error> for HttpProblem {
             ),
             Error::Migrations(cause) if cause.is_temporary() => Self::busy("the database cannot be reached"),
             Error::OwnSignature { .. }
+            | Error::PermissionUnusable { .. }
+            | Error::Dns(_)
             | Error::IssuerExpires { .. }
             | Error::AuditDamaged { .. }
             | Error::AlreadyInitialized { .. }

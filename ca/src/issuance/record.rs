@@ -11,6 +11,7 @@ use x509_cert::certificate::TbsCertificate;
 
 use crate::app::App;
 use crate::audit::{self, Action};
+use crate::caa::Permission;
 use crate::error::Error;
 use crate::issuers::Issuer;
 use crate::orders::PendingOrder;
@@ -50,7 +51,7 @@ impl Recorded {
     }
 }
 
-/// Writes the certificate, the proofs it rests on, the order and the audit entry in one transaction.
+/// Writes the certificate, the proofs and the permission it rests on, the order and the audit entry in one transaction.
 ///
 /// Serial, validity and subject are read from the bytes that were linted, so that the row cannot say anything else.
 ///
@@ -63,6 +64,7 @@ pub(super) fn record(
     order: &PendingOrder,
     issuer: &Issuer,
     approved: &Approved,
+    permission: Permission,
     linted: Linted,
     now: Timestamp,
 ) -> Result<Recorded, Error> {
@@ -73,6 +75,12 @@ pub(super) fn record(
         return Err(Error::OwnSignature {
             serial,
             reason: "it names another issuer".to_owned(),
+        });
+    }
+    if !permission.covers(approved.mailbox(), now) {
+        return Err(Error::PermissionUnusable {
+            domain: approved.mailbox().domain().clone(),
+            serial,
         });
     }
     let instant = |time: &x509_cert::time::Time| {
@@ -113,6 +121,7 @@ pub(super) fn record(
         "profile_sha256": data_encoding::HEXLOWER.encode(&row.profile_sha256),
         "tbs_sha256": data_encoding::HEXLOWER.encode(&row.tbs_sha256),
         "evidence": evidence,
+        "caa": permission.details(),
     });
     app.db.write_blocking(|conn| {
         // Here, where the record is committed, nothing goes around the plan, and two orders cannot take one seat.
@@ -121,6 +130,7 @@ pub(super) fn record(
         for evidence_id in &evidence {
             store::certificates::link_evidence(conn, &row.id, evidence_id)?;
         }
+        store::caa_checks::link(conn, &row.id, permission.check_id(), permission.not_checked_because())?;
         let to_issuing = Move {
             from: "pending",
             to: "issuing",

@@ -4,6 +4,8 @@
 mod audit;
 #[path = "bulk.rs"]
 mod bulk;
+#[path = "caa.rs"]
+mod caa;
 #[path = "evidence.rs"]
 mod evidence;
 #[path = "issuance.rs"]

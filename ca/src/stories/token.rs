@@ -130,6 +130,7 @@ fn parts() -> AppParts {
         observer: Arc::new(TracingObserver),
         mail: Some(Mailer::in_memory("ca@example.com").unwrap().0),
         keys: None,
+        dns: Some(crate::testing::local_dns().resolver_config()),
     }
 }
 

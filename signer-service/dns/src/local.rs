@@ -19,7 +19,7 @@ use hickory_net::proto::dnssec::crypto::EcdsaSigningKey;
 use hickory_net::proto::dnssec::rdata::{DNSKEY, DNSSECRData, NSEC, RRSIG};
 use hickory_net::proto::dnssec::{Algorithm, DnssecSigner, SigningKey};
 use hickory_net::proto::op::{Edns, Message, MessageType, OpCode, ResponseCode};
-use hickory_net::proto::rr::rdata::{A, AAAA, CAA, CNAME, MX, SMIMEA, SOA, TLSA, TXT};
+use hickory_net::proto::rr::rdata::{A, AAAA, CAA, CNAME, MX, NS, SMIMEA, SOA, TLSA, TXT};
 use hickory_net::proto::rr::{DNSClass, Name as Labels, RData, Record, RecordSet, RecordType};
 use hickory_net::runtime::{RuntimeProvider, Time, TokioRuntimeProvider};
 use time::OffsetDateTime;
@@ -57,6 +57,8 @@ struct Zone {
     records: BTreeMap<Name, Vec<LocalData>>,
     /// Below these, nothing is answered.
     silent: Vec<Name>,
+    /// Zones of their own without signatures, which the root delegates without a DS record.
+    unsigned: Vec<Name>,
 }
 
 /// One record of the local zone.
@@ -155,11 +157,20 @@ impl ZoneHandle {
         zone.silent.push(name.clone());
     }
 
-    /// The records of a name and all types that it has; `None` when it is to be silent.
-    fn look_up(&self, name: &Name) -> Option<Vec<LocalData>> {
+    /// Makes a name a zone of its own without signatures, and the root prove that.
+    pub fn delegate_unsigned(&self, name: &Name) {
+        let mut zone = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        zone.unsigned.push(name.clone());
+    }
+
+    /// The records of a name and of which unsigned zone it is; `None` when it is to be silent.
+    fn look_up(&self, name: &Name, kind: RecordType) -> Option<(Vec<LocalData>, Option<Name>)> {
         let zone = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let silent = zone.silent.iter().any(|silent| silent.covers(name));
-        (!silent).then(|| zone.records.get(name).cloned().unwrap_or_default())
+        let unsigned = zone.unsigned.iter().find(|unsigned| unsigned.covers(name)).cloned();
+        // Whether a delegation is signed is known by the zone above it, which is not silent.
+        let asks_above = kind == RecordType::DS && unsigned.as_ref() == Some(name);
+        let silent = !asks_above && zone.silent.iter().any(|silent| silent.covers(name));
+        (!silent).then(|| (zone.records.get(name).cloned().unwrap_or_default(), unsigned))
     }
 }
 
@@ -324,39 +335,61 @@ fn answer(bytes: &[u8], zone: &ZoneHandle, signer: &Signer) -> Option<Message> {
     response.metadata.recursion_available = true;
     response.metadata.checking_disabled = question.checking_disabled;
     response.set_edns(Edns::new()).edns.as_mut()?.enable_dnssec();
-    let data = zone.look_up(&Name::from_labels(query.name.to_lowercase()))?;
-    if let Err(error) = fill(&mut response, &query.name, query.query_type, &data, signer) {
+    let (data, unsigned) = zone.look_up(&Name::from_labels(query.name.to_lowercase()), query.query_type)?;
+    let question = Question {
+        name: &query.name,
+        kind: query.query_type,
+        unsigned: unsigned.as_ref().map(Name::labels),
+    };
+    if let Err(error) = fill(&mut response, &question, &data, signer) {
         response.metadata.response_code = ResponseCode::ServFail;
         tracing::warn!(error, "the local DNS server cannot answer");
     }
     Some(response)
 }
 
-fn fill(
-    response: &mut Message,
-    name: &Labels,
+struct Question<'a> {
+    name: &'a Labels,
     kind: RecordType,
-    data: &[LocalData],
-    signer: &Signer,
-) -> Result<(), String> {
-    let root = name.is_root();
+    /// The apex of the unsigned zone that the name is in.
+    unsigned: Option<&'a Labels>,
+}
+
+fn fill(response: &mut Message, question: &Question<'_>, data: &[LocalData], signer: &Signer) -> Result<(), String> {
+    let Question { name, kind, unsigned } = *question;
     let mut all: Vec<RData> = data.iter().map(LocalData::to_rdata).collect();
-    if root {
+    // The record of an unsigned delegation is the zone's own, and that it has no DS record is said by the root.
+    let is_delegation = unsigned == Some(name);
+    if is_delegation {
+        all.push(RData::NS(NS(name.clone())));
+    }
+    if name.is_root() {
         all.push(RData::DNSSEC(DNSSECRData::DNSKEY(signer.key.to_dnskey())));
         all.push(RData::SOA(soa()));
     }
-    let of = |kind: RecordType| -> Vec<RData> {
-        all.iter()
-            .filter(|rdata| rdata.record_type() == kind)
-            .cloned()
-            .collect()
+    let signed = |owner: &Labels, kind: RecordType, rdatas: Vec<RData>| match unsigned {
+        Some(_) if !(is_delegation && question.kind == RecordType::DS) => Ok(rdatas
+            .into_iter()
+            .map(|rdata| Record::from_rdata(owner.clone(), TTL, rdata))
+            .collect()),
+        _ => signer.signed(owner, kind, rdatas),
     };
     for wanted in [kind, RecordType::CNAME] {
-        let found = of(wanted);
+        let found: Vec<RData> = all
+            .iter()
+            .filter(|rdata| rdata.record_type() == wanted)
+            .cloned()
+            .collect();
         if !found.is_empty() {
-            response.insert_answers(signer.signed(name, wanted, found)?);
+            response.insert_answers(signed(name, wanted, found)?);
             return Ok(());
         }
+    }
+    if let Some(apex) = unsigned
+        && !(is_delegation && kind == RecordType::DS)
+    {
+        response.insert_authorities(signed(apex, RecordType::SOA, vec![RData::SOA(soa())])?);
+        return Ok(());
     }
     let mut denial = signer.signed(&Labels::root(), RecordType::SOA, vec![RData::SOA(soa())])?;
     // The next name after `name` is the one with a label of a single zero octet before it.
@@ -364,8 +397,13 @@ fn fill(
         Ok(next) => next,
         Err(_) => Labels::root(),
     };
-    let nsec = NSEC::new_cover_self(next, all.iter().map(RData::record_type));
-    let nsec = RData::DNSSEC(DNSSECRData::NSEC(nsec));
+    // The root knows no more of a delegation than that it is one.
+    let types: Vec<RecordType> = all
+        .iter()
+        .map(RData::record_type)
+        .filter(|kind| !is_delegation || *kind == RecordType::NS)
+        .collect();
+    let nsec = RData::DNSSEC(DNSSECRData::NSEC(NSEC::new_cover_self(next, types)));
     denial.extend(signer.signed(name, RecordType::NSEC, vec![nsec])?);
     response.insert_authorities(denial);
     Ok(())

@@ -98,6 +98,35 @@ async fn it_is_silent_where_told() {
 }
 
 #[tokio::test]
+async fn an_unsigned_zone_is_proved_to_be_one_even_when_it_is_silent() {
+    let local = LocalAnswerer::start().unwrap();
+    let mut config = local.resolver_config();
+    config.limits.time_of_a_try = std::time::Duration::from_millis(50);
+    let resolver = Resolver::new(&config).unwrap();
+    local.zone().delegate_unsigned(&name("unsigned.example"));
+    local
+        .zone()
+        .set(&name("www.unsigned.example"), vec![issuemail("ca.example")]);
+    local
+        .zone()
+        .set(&name("unsigned.example"), vec![LocalData::Text("apex".to_owned())]);
+    assert_eq!(told(&resolver.caa(&name("www.unsigned.example")).await), "insecure");
+    assert_eq!(told(&resolver.txt(&name("unsigned.example")).await), "insecure");
+    assert_eq!(
+        told(&resolver.txt(&name("missing.unsigned.example")).await),
+        "no_data insecure"
+    );
+    assert_eq!(told(&resolver.txt(&name("example")).await), "no_data secure");
+    let proved = ZoneSecurity::ProvedInsecure {
+        delegation: name("unsigned.example"),
+    };
+    assert_eq!(resolver.zone_security(&name("www.unsigned.example")).await, proved);
+    local.zone().silence(&name("unsigned.example"));
+    assert!(told(&resolver.caa(&name("www.unsigned.example")).await).starts_with("failed"));
+    assert_eq!(resolver.zone_security(&name("www.unsigned.example")).await, proved);
+}
+
+#[tokio::test]
 async fn aliases_in_a_circle_end() {
     let local = LocalAnswerer::start().unwrap();
     let resolver = Resolver::new(&local.resolver_config()).unwrap();

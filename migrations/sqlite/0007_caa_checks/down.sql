@@ -1,0 +1,2 @@
+DROP TABLE certificate_permissions;
+DROP TABLE caa_checks;
