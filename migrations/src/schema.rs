@@ -368,3 +368,26 @@ diesel::table! {
         last_seen_at -> BigInt,
     }
 }
+
+diesel::table! {
+    gateway_tokens (id) {
+        id -> Text,
+        name -> Text,
+        token_hash -> Binary,
+        may_sign_for -> Text,
+        created_at -> BigInt,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    gateway_submissions (token_id, idempotency_key) {
+        token_id -> Text,
+        idempotency_key -> Text,
+        request_hash -> Text,
+        answer -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::joinable!(gateway_submissions -> gateway_tokens (token_id));

@@ -1,0 +1,2 @@
+DROP TABLE gateway_submissions;
+DROP TABLE gateway_tokens;

@@ -1,0 +1,21 @@
+-- Who may use the HTTP API of the signing gateway: SHA-256 of the secret, and whom it may send for.
+CREATE TABLE gateway_tokens (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    token_hash BLOB NOT NULL,
+    may_sign_for TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    revoked_at INTEGER
+) STRICT;
+
+-- What was handed in under which idempotency key; without an answer while it is under way.
+CREATE TABLE gateway_submissions (
+    token_id TEXT NOT NULL REFERENCES gateway_tokens (id),
+    idempotency_key TEXT NOT NULL,
+    request_hash TEXT NOT NULL,
+    answer TEXT,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (token_id, idempotency_key)
+) STRICT;
+
+CREATE INDEX gateway_submissions_age ON gateway_submissions (created_at);
