@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ca_api::{CertificateState, Client, ClientError, NewOrder, Order, OrderState, TierWish};
+use ca_api::{CertificateFilter, CertificateState, Client, ClientError, NewOrder, Order, OrderState, TierWish};
 use keys::{KeyAlgorithm, KeyError, KeyId, KeyStore};
 use migrations::Pool;
 use migrations::text::AsText;
@@ -180,7 +180,9 @@ impl Enroller {
         outcome
     }
 
-    /// Asks the CA about every certificate in use and stops using those that it has revoked. Gives their number.
+    /// Asks the CA which certificates it has revoked and stops using those. Gives their number.
+    ///
+    /// One question for each account, and one more for every page of the answer, so that it can be asked often.
     ///
     /// # Errors
     /// The database is not available. A CA that cannot be reached is logged: what it said last stays true for us.
@@ -191,31 +193,26 @@ impl Enroller {
             .db
             .read(move |conn| store::unexpired(conn, now).map_err(Error::from))
             .await?;
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let mut revoked: HashMap<String, String> = HashMap::new();
+        for (_, client) in &shared.accounts {
+            if let Err(error) = add_revoked(client, &mut revoked).await {
+                tracing::warn!(%error, "could not ask the certificate authority for revocations");
+            }
+        }
         let mut retired = 0;
         for row in rows {
             let (Some(serial), Ok(mailbox)) = (&row.serial, Mailbox::parse(&row.mailbox)) else {
                 continue;
             };
-            let Some(client) = shared.client_for(&mailbox) else {
-                continue;
-            };
-            match client.certificate(serial).await {
-                Ok(certificate) if matches!(certificate.state, CertificateState::Revoked) => {
-                    let reason = certificate.revocation_reason.unwrap_or_else(|| "revoked".to_owned());
-                    if shared.end(&row, (State::Valid, State::Revoked), &reason).await? {
-                        tracing::warn!(serial, reason, "a certificate was revoked and is not used any more");
-                        retired += 1;
-                    }
-                    shared.identities.forget(&mailbox);
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "could not ask the certificate authority for revocations");
-                    if error.is_temporary() {
-                        break;
-                    }
-                }
+            let Some(reason) = revoked.get(serial) else { continue };
+            if shared.end(&row, (State::Valid, State::Revoked), reason).await? {
+                tracing::warn!(serial, reason, "a certificate was revoked and is not used any more");
+                retired += 1;
             }
+            shared.identities.forget(&mailbox);
         }
         Ok(retired)
     }
@@ -229,6 +226,26 @@ impl Enroller {
         renewals.insert(mailbox.clone(), now);
         true
     }
+}
+
+/// Serial numbers and reasons of what an account's certificates were revoked for.
+async fn add_revoked(client: &Client, revoked: &mut HashMap<String, String>) -> Result<(), ClientError> {
+    let mut filter = CertificateFilter {
+        state: Some(CertificateState::Revoked),
+        ..CertificateFilter::default()
+    };
+    for _ in 0..MOST_PAGES {
+        let page = client.certificates(&filter).await?;
+        for certificate in page.certificates {
+            let reason = certificate.revocation_reason.unwrap_or_else(|| "revoked".to_owned());
+            revoked.insert(certificate.serial, reason);
+        }
+        match page.next_cursor {
+            Some(cursor) => filter.cursor = Some(cursor),
+            None => break,
+        }
+    }
+    Ok(())
 }
 
 impl Shared {
@@ -505,6 +522,9 @@ fn lock<T: ?Sized>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // What is in there is whole after every statement, so a panic elsewhere does not matter.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Far more revocations than an organization has.
+const MOST_PAGES: usize = 1000;
 
 /// Mail keeps flowing while somebody finds out why renewal fails.
 const RENEW_BEFORE: Span = Span::days(14);

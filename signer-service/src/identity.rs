@@ -318,8 +318,9 @@ pub(crate) async fn blocking<T: Send + 'static>(
         .unwrap_or_else(|_| Err(Error::Interrupted))
 }
 
-/// How long another process may wait until this one notices a new or revoked identity.
-const REREAD_AFTER: Span = Span::minutes(1);
+/// How long another process may wait until this one notices a new or revoked identity: less than a minute, together
+/// with the half minute after which one of them asks the CA.
+const REREAD_AFTER: Span = Span::seconds(20);
 
 /// An identity takes some ten kilobytes.
 const MOST_CACHED: usize = 10_000;
