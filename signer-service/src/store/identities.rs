@@ -118,6 +118,20 @@ pub(crate) fn valid(conn: &mut AnyConnection, mailbox: &Mailbox) -> QueryResult<
         .load(conn)
 }
 
+/// All that ever had a certificate, the newest first: what was encrypted to an old one can still be opened.
+pub(crate) fn with_certificate(conn: &mut AnyConnection, mailbox: &Mailbox) -> QueryResult<Vec<IdentityRow>> {
+    identities::table
+        .filter(identities::mailbox.eq(mailbox.as_ref().to_owned()))
+        .filter(identities::chain_pem.is_not_null())
+        .select(IdentityRow::as_select())
+        .order(identities::created_at.desc())
+        .limit(MOST_OF_ONE)
+        .load(conn)
+}
+
+/// Ten years with a certificate for two months each.
+const MOST_OF_ONE: i64 = 60;
+
 /// Those whose certificates have not ended at `now`, for the question whether one was revoked.
 pub(crate) fn unexpired(conn: &mut AnyConnection, now: Timestamp) -> QueryResult<Vec<IdentityRow>> {
     let query = identities::table

@@ -1,4 +1,6 @@
 //! Rows and queries; the only diesel in this crate.
 
+pub(crate) mod gateway_tokens;
 pub(crate) mod identities;
 pub(crate) mod recipient_certificates;
+pub(crate) mod submissions;
