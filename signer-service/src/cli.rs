@@ -2,6 +2,7 @@
 
 mod certificate;
 mod message;
+mod token;
 mod user;
 
 use std::fmt::Write as _;
@@ -36,6 +37,9 @@ pub enum Command {
     /// Who may log in to send mail (SMTP AUTH).
     #[command(subcommand, after_help = USER_EXAMPLES)]
     User(user::User),
+    /// Who may use the HTTP API.
+    #[command(subcommand, after_help = TOKEN_EXAMPLES)]
+    Token(token::Token),
     /// Whose certificates mail is encrypted to.
     #[command(subcommand, after_help = CERTIFICATES_EXAMPLES)]
     Certificates(certificate::Certificates),
@@ -124,6 +128,7 @@ pub fn run(command: Command, clock: Arc<dyn Clock>) -> ExitCode {
             Command::Init(options) => initialize(&options),
             Command::Serve(data) => serve(&data, clock).await,
             Command::User(command) => user::run(&command),
+            Command::Token(command) => token::run(&command, clock).await,
             Command::Certificates(command) => certificate::run(&command, clock).await,
             Command::Sign(options) => message::sign(&options, clock).await,
             Command::Explain(options) => message::explain(&options, clock).await,
@@ -380,6 +385,12 @@ Examples:
   sealwright gateway user add --data gateway --may-sign-for alice@example.com alice < password.txt
   sealwright gateway user list --data gateway
   sealwright gateway user remove --data gateway alice";
+
+const TOKEN_EXAMPLES: &str = "\
+Examples:
+  sealwright gateway token add --data gateway --may-sign-for statements@example.com \"core banking\"
+  sealwright gateway token list --data gateway
+  sealwright gateway token revoke --data gateway 0123456789abcdef";
 
 const CERTIFICATES_EXAMPLES: &str = "\
 Examples:

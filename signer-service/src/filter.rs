@@ -124,7 +124,7 @@ impl FilterSession {
 ///
 /// Fields that are there already stay. One that has another of its name to take the place of is changed, one above
 /// all that stay is inserted there, and any other is added below all. The work grows with the message, not faster.
-fn difference(original: &Entity<'_>, wanted: &Entity<'_>) -> Vec<Modification> {
+pub(crate) fn difference(original: &Entity<'_>, wanted: &Entity<'_>) -> Vec<Modification> {
     let mut occurrences: HashMap<String, u32> = HashMap::new();
     let mut same: HashMap<&[u8], VecDeque<usize>> = HashMap::new();
     let mut numbered = Vec::with_capacity(original.fields.len());
@@ -206,7 +206,7 @@ fn value(field: &Field<'_>) -> Vec<u8> {
     value.strip_suffix(b"\r\n").unwrap_or(value).to_vec()
 }
 
-fn answer(reply: &Reply) -> Answer {
+pub(crate) fn answer(reply: &Reply) -> Answer {
     let class = reply.code() / 100;
     let enhanced = reply.enhanced().unwrap_or([class, 0, 0]);
     match response::Reply::new(reply.code(), enhanced, reply.text()) {

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ca_api::Client;
 use keys::sealing::SealingKey;
 use keys::tls::{TlsIdentity, Trust};
-use keys::{KeyStore, SoftwareKeyStore};
+use keys::{DecryptionKeys, KeyStore, SoftwareKeyStore};
 use migrations::Pool;
 use policies::signing::MaySign;
 use policies::time::{Clock, Timestamp};
 use rand_core::{CryptoRng, UnwrapErr};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use smtp::client::{Target, TlsPolicy};
+use verifier::{TrustStore, Vouches};
 
 use crate::config::{Config, NextHopTls};
 use crate::delivered::Delivered;
@@ -23,6 +24,7 @@ use crate::identity::{Identities, blocking};
 use crate::next_hop::NextHopPool;
 use crate::recipients::Recipients;
 use crate::store::identities::{self as store, State};
+use crate::store::recipient_certificates::{Approval, CertificateRow};
 use crate::users::Users;
 
 /// The running gateway.
@@ -39,7 +41,11 @@ pub struct Gateway {
     /// Who may log in; nobody if there are none.
     pub(crate) users: Option<Arc<Users>>,
     pub(crate) server_tls: Arc<ServerConfig>,
+    /// For the connection to the mailbox server: encrypted where it is offered.
+    pub(crate) delivery_tls: Arc<ClientConfig>,
     keys: Arc<dyn KeyStore>,
+    decryption_keys: Arc<dyn DecryptionKeys>,
+    inbound_trust: TrustStore,
     db: Pool,
 }
 
@@ -89,7 +95,10 @@ impl Gateway {
             Ok((config, db, keys))
         })
         .await?;
-        let keys: Arc<dyn KeyStore> = Arc::new(keys);
+        let keys = Arc::new(keys);
+        let decryption_keys: Arc<dyn DecryptionKeys> = keys.clone();
+        let keys: Arc<dyn KeyStore> = keys;
+        let inbound_trust = inbound_trust(&config)?;
         let identities = Arc::new(Identities::new(db.clone(), keys.clone()));
         let rng = Arc::new(Mutex::new(parts.rng));
         let accounts = accounts(&config)?;
@@ -138,7 +147,10 @@ impl Gateway {
             delivered: Delivered::default(),
             users,
             server_tls,
+            delivery_tls: unauthenticated_tls(),
             keys,
+            decryption_keys,
+            inbound_trust,
             db,
         }))
     }
@@ -146,6 +158,15 @@ impl Gateway {
     /// For the one process that serves, before it does: see [`remove_orphaned_keys`].
     pub(crate) async fn remove_orphaned_keys(&self) -> Result<(), Error> {
         remove_orphaned_keys(&self.db, &self.keys).await
+    }
+
+    pub(crate) const fn decryption_keys(&self) -> &Arc<dyn DecryptionKeys> {
+        &self.decryption_keys
+    }
+
+    /// Whose signatures on incoming mail are believed, and whose say who somebody is.
+    pub(crate) const fn inbound_trust(&self) -> &TrustStore {
+        &self.inbound_trust
     }
 
     pub(crate) const fn db(&self) -> &Pool {
@@ -183,6 +204,45 @@ impl Gateway {
                 problem: row.problem,
             })
             .collect())
+    }
+
+    /// Makes a token for the HTTP API; it is not kept and cannot be shown again.
+    ///
+    /// # Errors
+    /// The database is not available.
+    pub async fn new_token(&self, name: &str, may_sign_for: &[&str]) -> Result<String, Error> {
+        let may_sign_for: Vec<MaySign> = may_sign_for.iter().filter_map(|text| text.parse().ok()).collect();
+        let token = crate::tokens::add(self, name, &may_sign_for).await?;
+        Ok(token.expose().to_owned())
+    }
+
+    /// Ends a token; false if there is none of that id that still counts.
+    ///
+    /// # Errors
+    /// The database is not available.
+    pub async fn revoke_token(&self, id: &str) -> Result<bool, Error> {
+        crate::tokens::revoke(self, id).await
+    }
+
+    /// The certificates that signed mail has brought: mailbox, state and fingerprint of each.
+    ///
+    /// # Errors
+    /// The database is not available.
+    pub async fn harvested(&self) -> Result<Vec<(String, String, String)>, Error> {
+        let rows = crate::harvest::list(self, None).await?;
+        let named = |row: CertificateRow| (row.mailbox, row.state.0.to_string(), row.fingerprint);
+        Ok(rows.into_iter().map(named).collect())
+    }
+
+    /// Lets mail be encrypted to a certificate from then on; gives how many there were of that name.
+    ///
+    /// # Errors
+    /// The database is not available, or the mailbox is none.
+    pub async fn approve(&self, mailbox: &str, fingerprint: &str) -> Result<usize, Error> {
+        let Ok(mailbox) = policies::mailbox::Mailbox::parse(mailbox) else {
+            return Ok(0);
+        };
+        crate::harvest::decide(self, &mailbox, fingerprint, Approval::Approved).await
     }
 
     /// Lends the random generator.
@@ -259,19 +319,46 @@ fn next_hop_tls(config: &Config) -> Result<Arc<ClientConfig>, Error> {
         (Some(pem), _) => Trust::SystemAnd(pem.as_bytes()),
         (None, NextHopTls::Required) => Trust::System,
         (None, NextHopTls::Never | NextHopTls::Opportunistic) => {
-            // No certificate is looked at, so it does not matter whom the system trusts, if anybody.
-            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-            let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-            // Fails only for providers without cipher suites for these versions; AWS-LC has them.
-            let builder = builder.expect("AWS-LC knows TLS 1.2 and 1.3");
-            return Ok(Arc::new(
-                builder
-                    .with_root_certificates(RootCertStore::empty())
-                    .with_no_client_auth(),
-            ));
+            return Ok(unauthenticated_tls());
         }
     };
     keys::tls::client_config(trust).map_err(Error::Tls)
+}
+
+/// No certificate is looked at, so it does not matter whom the system trusts, if anybody.
+fn unauthenticated_tls() -> Arc<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    // Fails only for providers without cipher suites for these versions; AWS-LC has them.
+    let builder = builder.expect("AWS-LC knows TLS 1.2 and 1.3");
+    Arc::new(
+        builder
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth(),
+    )
+}
+
+/// The roots under `[inbound]` say who people are; those under `[encryption]` only whose key is whose.
+fn inbound_trust(config: &Config) -> Result<TrustStore, Error> {
+    let mut trust = TrustStore::new();
+    let Some(inbound) = &config.inbound else {
+        return Ok(trust);
+    };
+    let tiers = inbound.trust_files.iter().map(|path| (path, Vouches::Tiers));
+    let others = config
+        .encryption
+        .trust_files
+        .iter()
+        .map(|path| (path, Vouches::SignaturesOnly));
+    for (path, vouches) in tiers.chain(others) {
+        trust = trust
+            .add(read(path)?.as_bytes(), vouches)
+            .map_err(|source| Error::TrustAnchor {
+                path: path.clone(),
+                source,
+            })?;
+    }
+    Ok(trust)
 }
 
 fn read(path: &Path) -> Result<String, Error> {

@@ -5,18 +5,29 @@
 
 use std::path::Path;
 
+use cms::cert::CertificateChoices;
+use cms::content_info::ContentInfo;
+use cms::signed_data::SignedData;
+use const_oid::ObjectIdentifier;
+use const_oid::db::{rfc5911, rfc5912};
 use data_encoding::HEXLOWER;
-use der::{Encode, EncodePem};
+use der::asn1::Any;
+use der::{Decode, Encode, EncodePem, Sequence};
 use migrations::text::AsText;
 use policies::mailbox::Mailbox;
 use policies::time::Timestamp;
 use x509_cert::Certificate;
 
+use crate::cms::ID_SMIME_CAPABILITIES;
+use crate::config::Harvest;
 use crate::error::Error;
 use crate::gateway::Gateway;
 use crate::identity::{blocking, mailboxes};
+use crate::mime::base64;
+use crate::mime::content_type::Parameterized;
+use crate::mime::entity::{Entity, Multipart};
 use crate::recipients::{Capabilities, files};
-use crate::store::recipient_certificates::{self as store, Approval, CertificateRow};
+use crate::store::recipient_certificates::{self as store, Approval, CertificateRow, Seen};
 
 pub(crate) async fn list(gateway: &Gateway, state: Option<Approval>) -> Result<Vec<CertificateRow>, Error> {
     let db = gateway.db();
@@ -68,6 +79,79 @@ pub(crate) async fn add_file(gateway: &Gateway, path: &Path) -> Result<Vec<Strin
     Ok(added)
 }
 
+/// What a good signature brings of its signer.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    certificate: Certificate,
+    intermediates: Vec<Vec<u8>>,
+    capabilities: Capabilities,
+}
+
+/// Takes up the certificate of a sender whose signature was found good, and what its program says it can open.
+pub(crate) async fn take(gateway: &Gateway, sender: &Mailbox, carried: Carried) -> Result<Option<Seen>, Error> {
+    let policy = gateway.recipients.config().harvest;
+    if policy == Harvest::Never || !mailboxes(&carried.certificate).contains(sender) {
+        return Ok(None);
+    }
+    let Carried {
+        certificate,
+        intermediates,
+        capabilities,
+    } = carried;
+    let Ok(row) = row(sender, &certificate, &intermediates, capabilities, gateway.clock.now()) else {
+        return Ok(None);
+    };
+    let seen = gateway
+        .db()
+        .write(move |conn| store::see(conn, &row, policy == Harvest::Trust).map_err(Error::from))
+        .await?;
+    tracing::info!(outcome = ?seen, "a signed message has brought a certificate");
+    Ok(Some(seen))
+}
+
+/// What stands beside the signer's certificate (DER) in the signature of a message. Only for a signature that was
+/// verified.
+pub(crate) fn carried(message: &[u8], signer: &[u8]) -> Option<Carried> {
+    let info = ContentInfo::from_der(&signature_of(message)?).ok()?;
+    let data: SignedData = info.content.decode_as().ok()?;
+    let mut intermediates = Vec::new();
+    for choice in data.certificates?.0.iter() {
+        if let CertificateChoices::Certificate(certificate) = choice {
+            let der = certificate.to_der().ok()?;
+            if der != signer {
+                intermediates.push(der);
+            }
+        }
+    }
+    let attributes = data.signer_infos.0.as_slice().first()?.signed_attrs.as_ref()?;
+    let announced = attributes
+        .iter()
+        .find(|attribute| attribute.oid == ID_SMIME_CAPABILITIES);
+    let capabilities = announced
+        .and_then(|attribute| attribute.values.as_slice().first())
+        .map(capabilities)
+        .unwrap_or_default();
+    Some(Carried {
+        certificate: Certificate::from_der(signer).ok()?,
+        intermediates,
+        capabilities,
+    })
+}
+
+/// The CMS object of a message that is signed at its root.
+fn signature_of(message: &[u8]) -> Option<Vec<u8>> {
+    let whole = Entity::split(message).ok()?;
+    let media = Parameterized::parse(&whole.only("Content-Type").ok()??.value())?;
+    match media.value.as_str() {
+        "multipart/signed" => {
+            let multipart = Multipart::split(whole.body, media.parameter("boundary")?).ok()?;
+            base64::decode(Entity::split(multipart.parts.get(1)?).ok()?.body)
+        }
+        "application/pkcs7-mime" | "application/x-pkcs7-mime" => base64::decode(whole.body),
+        _ => None,
+    }
+}
+
 fn row(
     mailbox: &Mailbox,
     certificate: &Certificate,
@@ -99,6 +183,23 @@ fn row(
         first_seen_at: now.unix(),
         last_seen_at: now.unix(),
     })
+}
+
+/// What the value of an sMIMECapabilities attribute says, see RFC 8551 section 2.5.2.
+fn capabilities(value: &Any) -> Capabilities {
+    let listed: Vec<Capability> = value.decode_as().unwrap_or_default();
+    let has = |oid| listed.iter().any(|one| one.capability == oid);
+    Capabilities {
+        aes_256_gcm: has(rfc5911::ID_AES_256_GCM),
+        rsa_oaep: has(rfc5912::ID_RSAES_OAEP),
+    }
+}
+
+#[derive(Clone, Debug, Sequence)]
+struct Capability {
+    capability: ObjectIdentifier,
+    #[asn1(optional = "true")]
+    parameters: Option<Any>,
 }
 
 /// A path of mail has two.

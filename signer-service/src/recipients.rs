@@ -178,6 +178,14 @@ impl Recipients {
         })
     }
 
+    pub(crate) const fn checker(&self) -> &Checker {
+        &self.checker
+    }
+
+    pub(crate) const fn config(&self) -> &config::Encryption {
+        &self.config
+    }
+
     /// The best certificate to encrypt to for a recipient: one from a file, else one from the directory, else one from
     /// signed mail; of several the newest.
     pub(crate) async fn find(&self, recipient: &Mailbox, now: Timestamp) -> Result<Arc<Usable>, NotFound> {

@@ -200,6 +200,18 @@ impl Session for RelaySession {
 }
 
 impl RelaySession {
+    /// For a program that has authenticated itself in another way than by SMTP.
+    pub(crate) const fn for_program(gateway: Arc<Gateway>, rights: Rights, address: SocketAddr) -> Self {
+        Self {
+            gateway,
+            rights: Some(rights),
+            peer: None,
+            address,
+            next_hop: None,
+            transaction: None,
+        }
+    }
+
     /// Opens a transaction at the next hop, over a connection that was used before if one still works.
     async fn forward_mail(&mut self, from: &MailFrom) -> Reply {
         self.next_hop = None;
@@ -465,7 +477,7 @@ fn next_hop_failure(error: &ClientError) -> Reply {
 }
 
 /// RFC 5322 section 3.3, in UTC.
-fn date(at: Timestamp) -> String {
+pub(crate) fn date(at: Timestamp) -> String {
     let days = at.unix().div_euclid(86_400);
     // 1970-01-01 was a Thursday.
     let weekday = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][usize::try_from(days.rem_euclid(7)).unwrap_or(0)];
@@ -488,10 +500,10 @@ fn date(at: Timestamp) -> String {
     )
 }
 
-const SOFTWARE: &str = "Sealwright";
+pub(crate) const SOFTWARE: &str = "Sealwright";
 
 /// Postfix has the same limit (hopcount_limit).
-const MOST_HOPS: usize = 50;
+pub(crate) const MOST_HOPS: usize = 50;
 
 /// Once on the way out, once more where a provider hands mail back; a third time is a circle.
 const MOST_OWN_HOPS: usize = 3;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum_server::tls_rustls::RustlsConfig;
 use milter::server::Endpoint;
 use policies::time::Clock;
 use rand_core::UnwrapErr;
@@ -15,6 +16,8 @@ use tokio::task::JoinHandle;
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::gateway::{Gateway, GatewayParts};
+use crate::http;
+use crate::inbound::{Inbound, InboundFilter};
 use crate::relay::Relay;
 use crate::users;
 
@@ -31,7 +34,7 @@ impl Server {
         Self::serve(Gateway::open(folder, GatewayParts::production(clock)).await?).await
     }
 
-    /// Listens for mail and asks the CA for revocations every quarter of an hour.
+    /// Listens for mail and asks the CA for revocations twice a minute.
     ///
     /// # Errors
     /// The address is taken; the database or the key store is not available.
@@ -65,15 +68,72 @@ impl Server {
             }
         };
         let milter = filter.as_ref().map(|filter| filter.endpoint().clone());
+        let (mut inbound, mut inbound_filter) = (None, None);
+        if let Some(settings) = &config.inbound {
+            if let Some(listen) = settings.listen {
+                let smtp = Settings {
+                    max_message_size: config.max_message_size,
+                    tls: Some(gateway.server_tls.clone()),
+                    ..Settings::new(&config.hostname)
+                };
+                let service = Inbound::new(gateway.clone());
+                inbound = Some(smtp::server::Server::bind(&listen.to_string(), smtp, service).await?);
+            }
+            if let Some(endpoint) = &settings.milter {
+                let settings = milter::server::Settings::new(config.max_message_size);
+                let service = InboundFilter::new(gateway.clone());
+                inbound_filter = Some(milter::server::Server::bind(endpoint, settings, service).await?);
+            }
+        }
+        let api = match config.api {
+            None => None,
+            Some(address) => {
+                let failed = |source| Error::Listen { address, source };
+                let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+                listener.set_nonblocking(true).map_err(failed)?;
+                let bound = listener.local_addr().map_err(failed)?;
+                let tls = RustlsConfig::from_config(gateway.server_tls.clone());
+                let server = axum_server::from_tcp_rustls(listener, tls).map_err(failed)?;
+                let service = http::router(gateway.clone()).into_make_service_with_connect_info::<SocketAddr>();
+                Some((bound, server, service))
+            }
+        };
+        let inbound_addr = inbound.as_ref().map(smtp::server::Server::local_addr);
+        let inbound_milter = inbound_filter.as_ref().map(|filter| filter.endpoint().clone());
         let (stop, stopping) = watch::channel(());
+        let api_addr = api.as_ref().map(|(bound, ..)| *bound);
+        let api = api.map(|(_, server, service)| {
+            let handle = axum_server::Handle::new();
+            let (stopping, at_stop) = (stopping.clone(), handle.clone());
+            tokio::spawn(async move {
+                stopped(stopping).await;
+                at_stop.graceful_shutdown(Some(SHUTDOWN_PATIENCE));
+            });
+            tokio::spawn(async move {
+                if let Err(error) = server.handle(handle).serve(service).await {
+                    tracing::error!(%error, "the HTTP API ended");
+                }
+            })
+        });
+        let inbound = inbound.map(|server| tokio::spawn(server.run(stopped(stopping.clone()))));
+        let inbound_filter = inbound_filter.map(|filter| tokio::spawn(filter.run(stopped(stopping.clone()))));
         let relay = tokio::spawn(server.run(stopped(stopping.clone())));
         let filter = filter.map(|filter| tokio::spawn(filter.run(stopped(stopping.clone()))));
         let revocations = tokio::spawn(watch_revocations(gateway, stopping));
         Ok(Running {
             smtp_addr,
             milter,
+            inbound_addr,
+            inbound_milter,
+            api_addr,
             stop,
-            tasks: [relay, revocations].into_iter().chain(filter).collect(),
+            tasks: [relay, revocations]
+                .into_iter()
+                .chain(filter)
+                .chain(inbound)
+                .chain(inbound_filter)
+                .chain(api)
+                .collect(),
         })
     }
 }
@@ -83,6 +143,9 @@ impl Server {
 pub struct Running {
     smtp_addr: SocketAddr,
     milter: Option<Endpoint>,
+    inbound_addr: Option<SocketAddr>,
+    inbound_milter: Option<Endpoint>,
+    api_addr: Option<SocketAddr>,
     stop: watch::Sender<()>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -91,6 +154,21 @@ impl Running {
     /// Where it listens, with the port the system has chosen.
     pub const fn smtp_addr(&self) -> SocketAddr {
         self.smtp_addr
+    }
+
+    /// Where the HTTP API is, if there is one.
+    pub const fn api_addr(&self) -> Option<SocketAddr> {
+        self.api_addr
+    }
+
+    /// Where incoming mail is taken, if it is.
+    pub const fn inbound_addr(&self) -> Option<SocketAddr> {
+        self.inbound_addr
+    }
+
+    /// Where a mail server finds the milter for incoming mail.
+    pub const fn inbound_milter(&self) -> Option<&Endpoint> {
+        self.inbound_milter.as_ref()
     }
 
     /// Where a mail server finds the milter, with the port the system has chosen.
@@ -131,4 +209,8 @@ async fn stopped(mut stopping: watch::Receiver<()>) {
     while stopping.changed().await.is_ok() {}
 }
 
-const REVOCATION_PAUSE: Duration = Duration::from_secs(15 * 60);
+/// A revocation is to be noticed within a minute, the question and its answer included.
+const REVOCATION_PAUSE: Duration = Duration::from_secs(30);
+
+/// As long as open SMTP transactions have.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(30);

@@ -14,7 +14,7 @@ pub mod seven_bit;
 pub mod signed;
 pub mod strip;
 
-mod base64;
+pub(crate) mod base64;
 mod legacy_display;
 
 /// Why a message is not rewritten, and so not signed.

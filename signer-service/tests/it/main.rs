@@ -1,8 +1,10 @@
 //! The gateway held against OpenSSL, mail-parser, a certificate authority and a next hop.
 
+mod api;
 mod encrypting;
 mod encryption;
 mod enrolment;
+mod inbound;
 mod login;
 mod messages;
 mod policy;

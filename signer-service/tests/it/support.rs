@@ -161,6 +161,13 @@ impl Alice {
         Ok(prepared.into_signed(self.key.algorithm().digest(), &signature, &mut rng))
     }
 
+    /// Puts a signature beside what is to be encrypted.
+    pub(crate) fn sign_inside(&self, prepared: &mut signer_service::mime::signed::Prepared) {
+        let signature = sign_detached(prepared.entity(), self.signer(&self.intermediates()), now()).unwrap();
+        let mut rng = ChaCha20Rng::seed_from_u64(7);
+        prepared.sign_inside(self.key.algorithm().digest(), &signature, &mut rng);
+    }
+
     pub(crate) fn sign_opaque(&self, message: &[u8], protection: HeaderProtection) -> Vec<u8> {
         let prepared = prepare(message, Smtputf8::NotRequested, protection, LIMITS).unwrap();
         let signed_data = sign_opaque(prepared.entity(), self.signer(&self.intermediates()), now()).unwrap();

@@ -207,7 +207,8 @@ async fn certificate(State(ca): State<Arc<FakeAuthority>>, Path(serial): Path<St
 
 #[derive(serde::Deserialize)]
 struct Wanted {
-    mailbox: String,
+    mailbox: Option<String>,
+    state: String,
 }
 
 /// The directory, as the gateway asks it for certificates of recipients.
@@ -215,21 +216,33 @@ async fn certificates(State(ca): State<Arc<FakeAuthority>>, Query(wanted): Query
     if *ca.mood.lock().unwrap() == Mood::Unavailable {
         return refuse(503);
     }
-    let chain = ca.directory.lock().unwrap().get(&wanted.mailbox).cloned();
-    let certificates = chain.into_iter().map(|chain_pem| Certificate {
-        serial: "01".to_owned(),
+    let is_revoked = wanted.state == "revoked";
+    let mailbox = wanted.mailbox.unwrap_or_else(|| "alice@example.com".to_owned());
+    let listed: Vec<(String, Option<String>)> = if is_revoked {
+        let revoked = ca.revoked.lock().unwrap();
+        revoked.iter().map(|serial| (serial.clone(), None)).collect()
+    } else {
+        let chain = ca.directory.lock().unwrap().get(&mailbox).cloned();
+        chain.into_iter().map(|chain| ("01".to_owned(), Some(chain))).collect()
+    };
+    let certificates = listed.into_iter().map(|(serial, chain_pem)| Certificate {
+        serial,
         issuer: "issuer".to_owned(),
         account: "account".to_owned(),
-        state: CertificateState::Valid,
-        mailbox: Mailbox::parse(&wanted.mailbox).unwrap(),
+        state: if is_revoked {
+            CertificateState::Revoked
+        } else {
+            CertificateState::Valid
+        },
+        mailbox: Mailbox::parse(&mailbox).unwrap(),
         tier: Tier::V3,
         generation: Generation::Strict,
         subject: String::new(),
         not_before: Timestamp::from_unix(START),
         not_after: Timestamp::from_unix(END),
-        revoked_at: None,
-        revocation_reason: None,
-        chain_pem: Some(chain_pem),
+        revoked_at: is_revoked.then(now),
+        revocation_reason: is_revoked.then(|| "keyCompromise".to_owned()),
+        chain_pem,
     });
     Json(CertificatePage {
         certificates: certificates.collect(),
@@ -366,6 +379,14 @@ impl World {
 
     pub(crate) fn authority(&self) -> &Authority {
         &self.ca.authority
+    }
+
+    pub(crate) fn api_address(&self) -> SocketAddr {
+        self.running.api_addr().unwrap()
+    }
+
+    pub(crate) fn inbound_address(&self) -> SocketAddr {
+        self.running.inbound_addr().unwrap()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
