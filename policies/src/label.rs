@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use crate::text::is_deceptive;
+pub use crate::text::is_deceptive;
 use crate::tier::Tier;
 
 /// The names that a certificate vouches for. Which of them the label shows is decided by the tier alone.

@@ -7,7 +7,7 @@
 ///
 /// These are control and separator characters, the bidirectional formatting characters of Unicode Annex 9, zero-width
 /// and filler characters, tags, variation selectors, private use and noncharacters.
-pub(crate) fn is_deceptive(character: char) -> bool {
+pub fn is_deceptive(character: char) -> bool {
     let code = u32::from(character);
     character.is_control()
         || (character.is_whitespace() && character != ' ')

@@ -16,7 +16,7 @@ use crate::lines::starts_with_hyphens;
 /// Looks through an entity whose header has been read. The work is bounded by its size times the depth.
 pub(crate) fn scan(header: &HeaderBlock<'_>, body: &[u8], problems: &mut Vec<Problem>) {
     let mut seen = Seen::default();
-    seen.part(header, body, 0);
+    seen.part(header, body, 0, Unmarked::Text);
     if seen.remote {
         problems.push(
             Code::RemoteContent.because("the message shows content that is loaded and not covered by the signature"),
@@ -33,6 +33,14 @@ pub(crate) fn scan(header: &HeaderBlock<'_>, body: &[u8], problems: &mut Vec<Pro
     }
 }
 
+/// What a part without a Content-Type is (RFC 2046 section 5.1.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unmarked {
+    Text,
+    /// In a multipart/digest.
+    Message,
+}
+
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
     remote: bool,
@@ -43,7 +51,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn part(&mut self, header: &HeaderBlock<'_>, body: &[u8], depth: usize) {
+    fn part(&mut self, header: &HeaderBlock<'_>, body: &[u8], depth: usize, unmarked: Unmarked) {
         self.parts += 1;
         if depth > MAXIMUM_DEPTH || self.parts > MAXIMUM_PARTS {
             self.ambiguous = true;
@@ -54,33 +62,59 @@ impl Seen {
             return;
         };
         let Some(content_type) = content_type else {
-            // RFC 2045 section 5.2: plain text.
+            // RFC 2045 section 5.2: plain text, but for digests.
+            if unmarked == Unmarked::Message {
+                self.nested(body, depth, Unmarked::Text);
+            }
             return;
         };
+        let is_composite =
+            content_type.media_type.starts_with("multipart/") || content_type.media_type.starts_with("message/");
+        if is_composite && !is_plainly_encoded(header) {
+            // RFC 2045 section 6.4 forbids it; some readers undo the encoding, others show what it hides.
+            self.ambiguous = true;
+        }
         match content_type.media_type.as_str() {
             "text/html" | "application/xhtml+xml" | "image/svg+xml" | "text/xml" | "application/xml" => {
                 self.html(header, &content_type, body);
             }
-            "message/rfc822" | "message/global" => self.nested(body, depth),
+            // It fetches what it shows, each time it is opened.
+            "text/x-amp-html" => {
+                self.active = true;
+                self.html(header, &content_type, body);
+            }
+            "text/css" => {
+                if let Some(sheet) = self.decoded(header, &content_type, body) {
+                    self.style(&sheet);
+                }
+            }
+            "message/rfc822" | "message/global" => self.nested(body, depth, Unmarked::Text),
             // RFC 2046 section 5.2.3: the content is elsewhere.
             "message/external-body" => self.remote = true,
             kind if kind.starts_with("multipart/") => match content_type.parameter("boundary") {
-                Some(boundary) if !boundary.is_empty() => self.multipart(body, boundary, depth),
+                Some(boundary) if !boundary.is_empty() => {
+                    let unmarked = if kind == "multipart/digest" {
+                        Unmarked::Message
+                    } else {
+                        Unmarked::Text
+                    };
+                    self.multipart(body, boundary, depth, unmarked);
+                }
                 _ => self.ambiguous = true,
             },
             _ => {}
         }
     }
 
-    fn nested(&mut self, entity: &[u8], depth: usize) {
+    fn nested(&mut self, entity: &[u8], depth: usize, unmarked: Unmarked) {
         match HeaderBlock::parse(entity) {
-            Ok((header, body)) => self.part(&header, body, depth + 1),
+            Ok((header, body)) => self.part(&header, body, depth + 1, unmarked),
             Err(_) => self.ambiguous = true,
         }
     }
 
     /// Parts between lines that begin with the boundary, the way the most lenient readers split.
-    fn multipart(&mut self, body: &[u8], boundary: &str, depth: usize) {
+    fn multipart(&mut self, body: &[u8], boundary: &str, depth: usize, unmarked: Unmarked) {
         let delimiter = format!("--{boundary}");
         let mut start = None;
         let mut closed = false;
@@ -91,7 +125,7 @@ impl Seen {
             };
             if let Some(start) = start {
                 let part = body.get(start..place).unwrap_or_default();
-                self.nested(part.strip_suffix(b"\r\n").unwrap_or(part), depth);
+                self.nested(part.strip_suffix(b"\r\n").unwrap_or(part), depth, unmarked);
                 if self.parts > MAXIMUM_PARTS {
                     return;
                 }
@@ -108,12 +142,24 @@ impl Seen {
         if !closed {
             self.ambiguous = true;
             if let Some(part) = start.and_then(|start| body.get(start..)) {
-                self.nested(part, depth);
+                self.nested(part, depth, unmarked);
             }
         }
     }
 
     fn html(&mut self, header: &HeaderBlock<'_>, content_type: &ContentType, body: &[u8]) {
+        if let Some(markup) = self.decoded(header, content_type, body) {
+            self.markup(&markup);
+        }
+    }
+
+    /// Text with its transfer encoding undone; `None`, and ambiguous, if it cannot be.
+    fn decoded<'b>(
+        &mut self,
+        header: &HeaderBlock<'_>,
+        content_type: &ContentType,
+        body: &'b [u8],
+    ) -> Option<Cow<'b, [u8]>> {
         // ASCII means itself in these; in others markup can hide from whoever looks for it.
         let charset = content_type
             .parameter("charset")
@@ -125,10 +171,10 @@ impl Seen {
         self.ambiguous |= !plain;
         let Ok(encoding) = single(header, "Content-Transfer-Encoding") else {
             self.ambiguous = true;
-            return;
+            return None;
         };
         let encoding = encoding.unwrap_or_default().to_ascii_lowercase();
-        let markup = match encoding.as_str() {
+        Some(match encoding.as_str() {
             "" | "7bit" | "8bit" | "binary" => Cow::Borrowed(body),
             "quoted-printable" => Cow::Owned(quoted_printable(body)),
             "base64" => {
@@ -144,16 +190,15 @@ impl Seen {
                     Some(decoded) => Cow::Owned(decoded),
                     None => {
                         self.ambiguous = true;
-                        return;
+                        return None;
                     }
                 }
             }
             _ => {
                 self.ambiguous = true;
-                return;
+                return None;
             }
-        };
-        self.markup(&markup);
+        })
     }
 
     /// Tags with their attributes, and style sheets. Each octet is looked at a fixed number of times.
@@ -168,20 +213,22 @@ impl Seen {
                 continue;
             }
             self.conditional |= starts_with_word(rest, b"![if");
+            self.remote |= starts_with_word(rest, b"?xml-stylesheet");
+            // A colon stands between a prefix and the name in XML.
             let length = rest
                 .iter()
-                .position(|byte| !byte.is_ascii_alphanumeric())
+                .position(|byte| !byte.is_ascii_alphanumeric() && *byte != b':')
                 .unwrap_or(rest.len());
             let (name, after) = rest.split_at(length);
+            let name = name.rsplit(|byte| *byte == b':').next().unwrap_or_default();
             if name.is_empty() || name.len() > MAXIMUM_NAME {
                 continue;
             }
             let name = name.to_ascii_lowercase();
-            let (attributes, after) = attributes(after);
-            self.tag(&name, &attributes);
-            rest = after;
+            self.tag(&name);
+            rest = attributes(after, |attribute, value| self.attribute(&name, attribute, value));
             if name == b"style" {
-                let end = rest.iter().position(|byte| *byte == b'<').unwrap_or(rest.len());
+                let end = find_ignoring_case(rest, b"</style").unwrap_or(rest.len());
                 let (sheet, after) = rest.split_at(end);
                 self.style(sheet);
                 rest = after;
@@ -189,7 +236,7 @@ impl Seen {
         }
     }
 
-    fn tag(&mut self, name: &[u8], attributes: &[Attribute]) {
+    fn tag(&mut self, name: &[u8]) {
         const ACTING: [&[u8]; 16] = [
             b"script",
             b"iframe",
@@ -209,27 +256,35 @@ impl Seen {
             b"set",
         ];
         self.active |= ACTING.contains(&name);
-        for (attribute, value) in attributes {
-            let target = compact(value);
-            match attribute.as_slice() {
-                b"src" | b"srcset" | b"background" | b"poster" | b"data" | b"lowsrc" | b"dynsrc" | b"longdesc" => {
-                    self.remote |= is_elsewhere(&target);
-                }
-                // A link is followed by the reader; these elements follow it themselves.
-                b"href" | b"xlink:href" if matches!(name, b"link" | b"image" | b"use" | b"feimage") => {
-                    self.remote |= is_elsewhere(&target);
-                }
-                b"style" => self.style(value),
-                b"http-equiv" => self.active |= target == b"refresh",
-                event if event.len() > 2 && event.starts_with(b"on") => self.active = true,
-                _ => {}
+    }
+
+    fn attribute(&mut self, name: &[u8], attribute: &[u8], value: &[u8]) {
+        let target = compact(value);
+        match attribute {
+            b"src" | b"srcset" | b"imagesrcset" | b"background" | b"poster" | b"data" | b"lowsrc" | b"dynsrc"
+            | b"longdesc" => {
+                self.remote |= is_elsewhere(&target);
             }
-            self.active |= target.starts_with(b"javascript:") || target.starts_with(b"vbscript:");
+            // A link is followed by the reader; these elements follow it themselves. A style sheet may be written out in
+            // the address, and load more from there.
+            b"href" if name == b"link" => {
+                self.remote |= is_elsewhere(&target) || target.starts_with(b"data:");
+            }
+            b"href" | b"xlink:href" if matches!(name, b"image" | b"use" | b"feimage") => {
+                self.remote |= is_elsewhere(&target);
+            }
+            b"style" => self.style(value),
+            b"http-equiv" => self.active |= target == b"refresh",
+            event if event.len() > 2 && event.starts_with(b"on") => self.active = true,
+            // Presentation attributes of SVG, such as fill and mask.
+            _ if find(&target, b"url(").is_some() => self.style(value),
+            _ => {}
         }
+        self.active |= target.starts_with(b"javascript:") || target.starts_with(b"vbscript:");
     }
 
     fn style(&mut self, sheet: &[u8]) {
-        let sheet = without_escapes(&compact(sheet));
+        let sheet = compact(&without_escapes(sheet));
         let mut rest = sheet.as_slice();
         while let Some(start) = find(rest, b"url(") {
             rest = rest.get(start + 4..).unwrap_or_default();
@@ -239,7 +294,8 @@ impl Seen {
                 .unwrap_or(rest);
             self.remote |= is_elsewhere(target);
         }
-        self.remote |= find(&sheet, b"@import").is_some();
+        // Both take an address without url() as well.
+        self.remote |= find(&sheet, b"@import").is_some() || find(&sheet, b"image-set(").is_some();
         self.active |= find(&sheet, b"expression(").is_some() || find(&sheet, b"-moz-binding").is_some();
         self.conditional |= [&b"@media"[..], b"@supports", b"@container", b"@keyframes"]
             .iter()
@@ -247,12 +303,9 @@ impl Seen {
     }
 }
 
-/// Name and value.
-type Attribute = (Vec<u8>, Vec<u8>);
-
-/// Attributes up to the end of the tag, names in lower case, character references in values undone.
-fn attributes(mut rest: &[u8]) -> (Vec<Attribute>, &[u8]) {
-    let mut attributes = Vec::new();
+/// Hands over the attributes up to the end of the tag, names in lower case, character references in values undone; what
+/// comes after the tag.
+fn attributes(mut rest: &[u8], mut take: impl FnMut(&[u8], &[u8])) -> &[u8] {
     loop {
         let skip = rest
             .iter()
@@ -260,8 +313,8 @@ fn attributes(mut rest: &[u8]) -> (Vec<Attribute>, &[u8]) {
             .unwrap_or(rest.len());
         rest = rest.get(skip..).unwrap_or_default();
         match rest.first() {
-            None => return (attributes, rest),
-            Some(b'>') => return (attributes, rest.get(1..).unwrap_or_default()),
+            None => return rest,
+            Some(b'>') => return rest.get(1..).unwrap_or_default(),
             Some(_) => {}
         }
         let ends_name = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'=' | b'>' | b'/');
@@ -292,9 +345,7 @@ fn attributes(mut rest: &[u8]) -> (Vec<Attribute>, &[u8]) {
             value = assigned.get(start..start + end).unwrap_or_default();
             rest = assigned.get(start + end + start..).unwrap_or_default();
         }
-        if attributes.len() < MAXIMUM_ATTRIBUTES {
-            attributes.push((name.to_ascii_lowercase(), without_references(value)));
-        }
+        take(&name.to_ascii_lowercase(), &without_references(value));
     }
 }
 
@@ -312,7 +363,7 @@ fn is_elsewhere(target: &[u8]) -> bool {
     !target.is_empty() && !INSIDE.iter().any(|inside| target.starts_with(inside))
 }
 
-/// Numeric character references that stand for ASCII (HTML section 13.2.5.80).
+/// Character references that stand for ASCII (HTML section 13.2.5.80): all numbers, and the names of what matters here.
 fn without_references(value: &[u8]) -> Vec<u8> {
     if !value.contains(&b'&') {
         return value.to_vec();
@@ -321,7 +372,7 @@ fn without_references(value: &[u8]) -> Vec<u8> {
     let mut rest = value;
     while let Some((first, after)) = rest.split_first() {
         if *first == b'&'
-            && let Some((octet, after)) = numeric_reference(after)
+            && let Some((octet, after)) = numeric_reference(after).or_else(|| named_reference(after))
         {
             plain.push(octet);
             rest = after;
@@ -340,15 +391,30 @@ fn numeric_reference(after: &[u8]) -> Option<(u8, &[u8])> {
         None => (digits, 10),
     };
     let is_digit = |byte: &u8| char::from(*byte).is_digit(radix);
-    let length = digits
-        .iter()
-        .take(MAXIMUM_NAME)
-        .take_while(|byte| is_digit(byte))
-        .count();
+    let length = digits.iter().take_while(|byte| is_digit(byte)).count();
     let (digits, rest) = digits.split_at_checked(length)?;
+    // Any number of zeros may stand in front.
+    let zeros = digits.iter().take_while(|byte| **byte == b'0').count();
+    let digits = digits.get(zeros..).filter(|digits| (1..=7).contains(&digits.len()))?;
     let value = u32::from_str_radix(str::from_utf8(digits).ok()?, radix).ok()?;
     let octet = u8::try_from(value).ok().filter(u8::is_ascii)?;
     Some((octet, rest.strip_prefix(b";").unwrap_or(rest)))
+}
+
+fn named_reference(after: &[u8]) -> Option<(u8, &[u8])> {
+    const NAMES: [(&[u8], u8); 8] = [
+        (b"colon;", b':'),
+        (b"Tab;", b'\t'),
+        (b"NewLine;", b'\n'),
+        (b"sol;", b'/'),
+        (b"bsol;", b'\\'),
+        (b"lpar;", b'('),
+        (b"commat;", b'@'),
+        (b"amp;", b'&'),
+    ];
+    NAMES
+        .iter()
+        .find_map(|(name, octet)| after.strip_prefix(*name).map(|rest| (*octet, rest)))
 }
 
 /// CSS escapes undone (CSS Syntax section 4.3.7) and comments left out, as far as ASCII goes.
@@ -373,10 +439,12 @@ fn without_escapes(sheet: &[u8]) -> Vec<u8> {
                 Some(octet) => plain.push(octet.to_ascii_lowercase()),
                 None => plain.extend(after.first()),
             }
-            rest = if length == 0 {
-                after.get(1..).unwrap_or_default()
-            } else {
-                behind
+            // One white space ends the digits and belongs to them.
+            rest = match (length, behind) {
+                (0, _) => after.get(1..).unwrap_or_default(),
+                (_, [b'\r', b'\n', next @ ..]) => next,
+                (_, [b' ' | b'\t' | b'\r' | b'\n' | 0x0c, next @ ..]) => next,
+                (_, behind) => behind,
             };
         } else {
             plain.push(*first);
@@ -416,6 +484,19 @@ fn starts_with_word(text: &[u8], word: &[u8]) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case(word))
 }
 
+/// RFC 2045 section 6.4: the encodings that change nothing.
+fn is_plainly_encoded(header: &HeaderBlock<'_>) -> bool {
+    let plain = ["7bit", "8bit", "binary"];
+    single(header, "Content-Transfer-Encoding").is_ok_and(|encoding| {
+        encoding.is_none_or(|encoding| plain.iter().any(|one| encoding.eq_ignore_ascii_case(one)))
+    })
+}
+
+fn find_ignoring_case(text: &[u8], sought: &[u8]) -> Option<usize> {
+    text.windows(sought.len())
+        .position(|window| window.eq_ignore_ascii_case(sought))
+}
+
 fn find(text: &[u8], sought: &[u8]) -> Option<usize> {
     text.windows(sought.len()).position(|window| window == sought)
 }
@@ -424,7 +505,6 @@ fn find(text: &[u8], sought: &[u8]) -> Option<usize> {
 const MAXIMUM_DEPTH: usize = 16;
 /// Real mail has some dozens; digests of lists some hundreds.
 const MAXIMUM_PARTS: usize = 2000;
-const MAXIMUM_ATTRIBUTES: usize = 64;
 const MAXIMUM_NAME: usize = 32;
 
 #[cfg(test)]
@@ -434,7 +514,7 @@ mod tests {
     fn seen(entity: &str) -> Seen {
         let (header, body) = HeaderBlock::parse(entity.as_bytes()).unwrap();
         let mut seen = Seen::default();
-        seen.part(&header, body, 0);
+        seen.part(&header, body, 0, Unmarked::Text);
         Seen { parts: 0, ..seen }
     }
 
@@ -490,9 +570,23 @@ mod tests {
             "<style>@\\69mport 'http://example.com'; </style>",
             "<svg><image xlink:href=\"http://example.com\"/></svg>",
             "<img src=\"http://example.com",
+            // A tag inside of a style sheet does not end it.
+            "<style>/*<*/@import url(http://example.com)</style>",
+            "<style>p { content: '<p>' } div { background: url(http://example.com) }</STYLE >",
+            "<style>p { background: \\75 \\72 l(http://example.com) }</style>",
+            "<div style=\"background:image-set('http://example.com' 1x)\">",
+            "<div style=\"background:i\\6d age-set('http://example.com' 1x)\">",
+            "<div style=\"background:url&lpar;http://example.com&#41;\">",
+            "<rect fill=\"url(http://example.com#x)\"/>",
+            "<link rel=stylesheet href=\"data:text/css,@import 'http://example.com'\">",
+            "<link rel=preload as=image imagesrcset=http://example.com>",
+            "<svg:image xlink:href=\"http://example.com\"/>",
+            "<?xml-stylesheet href='http://example.com'?>",
         ] {
             check(markup, "r");
         }
+        // However many attributes stand before the one that counts.
+        check(&format!("<img {} src=http://example.com>", "a ".repeat(1000)), "r");
     }
 
     #[test]
@@ -509,6 +603,10 @@ mod tests {
             "<meta http-equiv=refresh content=1>",
             "<base>",
             "<p style=\"width:expression(x)\">",
+            "<a href=\"javascript&colon;x\">",
+            "<a href=\"java&Tab;script:x\">",
+            "<a href=\"&#00000000000000000000000000000000000000106;avascript:x\">",
+            "<x:script>",
         ] {
             check(markup, "a");
         }
@@ -566,6 +664,15 @@ mod tests {
         );
         let forwarded = format!("--b\r\nContent-Type: message/rfc822\r\n\r\nFrom: x{remote}--b--\r\n");
         assert_eq!(mixed(&forwarded), of("r"));
+        let amp = "--b\r\nContent-Type: text/x-amp-html\r\n\r\nx\r\n--b--\r\n";
+        assert_eq!(mixed(amp), of("a"));
+        let sheet = "--b\r\nContent-Type: text/css\r\n\r\n@import 'http://x'\r\n--b--\r\n";
+        assert_eq!(mixed(sheet), of("r"));
+        // The parts of a digest are messages unless they say something else.
+        let digest = format!("Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n\r\nFrom: x{remote}--b--\r\n");
+        assert_eq!(seen(&digest), of("r"));
+        let encoded = "Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: base64\r\n\r\nLS1i\r\n";
+        assert_eq!(seen(encoded), of("?"));
         assert_eq!(
             mixed("--b\r\nContent-Type: message/external-body; access-type=url\r\n\r\n\r\n--b--"),
             of("r")
@@ -582,7 +689,7 @@ mod tests {
         let parts = "--b\r\n\r\nx\r\n".repeat(10_000);
         let (header, _) = HeaderBlock::parse(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n").unwrap();
         let mut seen = Seen::default();
-        seen.part(&header, parts.as_bytes(), 0);
+        seen.part(&header, parts.as_bytes(), 0, Unmarked::Text);
         assert!(seen.ambiguous && seen.parts <= MAXIMUM_PARTS + 1, "{seen:?}");
     }
 }

@@ -44,8 +44,8 @@ pub struct ProtectedField {
     pub value: String,
     /// How that compares with what stands outside of the signature under this name.
     pub outside: Outside,
-    /// What stands outside under this name, in its order, with runs of white space made one space. Anybody may have
-    /// written it.
+    /// What stands outside under this name, in its order, with runs of white space made one space; given with the first
+    /// field of each name. Anybody may have written it.
     pub outside_values: Vec<String>,
 }
 
@@ -185,12 +185,21 @@ fn compare(
             )));
         }
     }
+    // Once for each name, however many fields have it: an attacker would make them many.
+    let mut states: BTreeMap<String, Outside> = BTreeMap::new();
     own.into_iter()
         .map(|(name, value)| {
             let key = name.to_ascii_lowercase();
+            let known = states.get(&key).copied();
+            let compared = known.unwrap_or_else(|| state(&key));
+            let outside_values = match known {
+                None => outside.get(&key).cloned().unwrap_or_default(),
+                Some(_) => Vec::new(),
+            };
+            states.insert(key, compared);
             ProtectedField {
-                outside: state(&key),
-                outside_values: outside.get(&key).cloned().unwrap_or_default(),
+                outside: compared,
+                outside_values,
                 name: name.to_owned(),
                 value,
             }
@@ -254,6 +263,17 @@ mod tests {
 
     const CLEAR: HeaderProtection = HeaderProtection::Clear;
     const CIPHER: HeaderProtection = HeaderProtection::Cipher;
+
+    #[test]
+    fn values_outside_are_given_once_for_each_name() {
+        let many = "Comments: a\r\n".repeat(900);
+        let (outer, _) = HeaderBlock::parse(many.as_bytes()).unwrap();
+        let fields = compare(&outer, &outer, CLEAR, &mut Vec::new());
+        assert_eq!(fields.len(), 900);
+        assert_eq!(fields[0].outside_values.len(), 900);
+        assert!(fields.iter().skip(1).all(|field| field.outside_values.is_empty()));
+        assert!(fields.iter().all(|field| field.outside == Outside::Same));
+    }
 
     #[test]
     fn what_relays_may_do_is_no_difference() {

@@ -221,12 +221,12 @@ fn tokens(value: &str) -> Result<Vec<Token>, FromProblem> {
     Ok(tokens)
 }
 
-/// Control characters, and those that hide or reorder others (Unicode annex 9).
+/// Control characters, and those that hide or reorder others or look like nothing (Unicode annex 9).
+///
+/// NOTE: variation selectors, which ask for an emoji in colour, are everywhere in display names and hide nothing.
 pub(crate) fn is_deceptive(character: char) -> bool {
-    (character.is_control() && character != '\t')
-        || matches!(character,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffd}' | '\u{e0000}'..='\u{e007f}')
+    let is_emoji_selector = matches!(character, '\u{fe0e}' | '\u{fe0f}');
+    character != '\t' && !is_emoji_selector && policies::label::is_deceptive(character)
 }
 
 /// An address of 254 octets and a display name, with room for encoded words.
@@ -314,6 +314,26 @@ mod tests {
         check(
             "From: \u{202e}ecila <a@example.org>",
             Err(FromProblem::Character('\u{202e}')),
+        );
+        // Letters that look like nothing push the address out of sight.
+        for blank in [
+            '\u{2800}',
+            '\u{3164}',
+            '\u{115f}',
+            '\u{ffa0}',
+            '\u{34f}',
+            '\u{180b}',
+            '\u{e0100}',
+            '\u{e000}',
+        ] {
+            check(
+                &format!("From: Bank{blank}{blank} <a@example.org>"),
+                Err(FromProblem::Character(blank)),
+            );
+        }
+        check(
+            "From: Bank \u{2764}\u{fe0f} <a@example.org>",
+            Ok(("a@example.org", Some("Bank \u{2764}\u{fe0f}"))),
         );
         check(
             "From: =?utf-8?B?4oCuYQ==?= <a@example.org>",
