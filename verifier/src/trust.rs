@@ -65,7 +65,8 @@ impl TrustStore {
         Self::default()
     }
 
-    /// Adds one DER certificate, or all certificates of a PEM text.
+    /// Adds one DER certificate, or all certificates of a PEM text. One that is there already stays; it vouches for tiers
+    /// only if it was added for tiers each time.
     ///
     /// # Errors
     ///
@@ -76,12 +77,20 @@ impl TrustStore {
                 for block in text.split(PEM_BEGIN).skip(1) {
                     let (_, raw) = der::pem::decode_vec(format!("{PEM_BEGIN}{}", upto_end(block)).as_bytes())
                         .map_err(|_| AnchorProblem::NotPem)?;
-                    self.anchors.push(Anchor::new(raw, vouches)?);
+                    self.insert(Anchor::new(raw, vouches)?);
                 }
             }
-            _ => self.anchors.push(Anchor::new(anchor.to_vec(), vouches)?),
+            _ => self.insert(Anchor::new(anchor.to_vec(), vouches)?),
         }
         Ok(self)
+    }
+
+    fn insert(&mut self, anchor: Anchor) {
+        match self.anchors.iter_mut().find(|known| known.raw == anchor.raw) {
+            Some(known) if anchor.vouches == Vouches::SignaturesOnly => known.vouches = anchor.vouches,
+            Some(_) => {}
+            None => self.anchors.push(anchor),
+        }
     }
 
     /// Uses this backend instead of the fastest one.
@@ -98,6 +107,11 @@ impl TrustStore {
     pub fn remembering(mut self, links: Arc<VerifiedLinks>) -> Self {
         self.links = Some(links);
         self
+    }
+
+    /// The anchors in DER.
+    pub fn anchors(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.anchors.iter().map(|anchor| anchor.raw.as_slice())
     }
 
     /// How many anchors there are.
@@ -194,5 +208,20 @@ mod tests {
             Err(AnchorProblem::NotPem)
         );
         assert!(TrustStore::new().is_empty());
+    }
+
+    #[test]
+    fn the_more_careful_word_about_an_anchor_counts() {
+        let root = include_bytes!("../fixtures/root.pem");
+        for order in [
+            [Vouches::Tiers, Vouches::SignaturesOnly],
+            [Vouches::SignaturesOnly, Vouches::Tiers],
+        ] {
+            let trust = order
+                .into_iter()
+                .fold(TrustStore::new(), |trust, vouches| trust.add(root, vouches).unwrap());
+            assert_eq!((trust.len(), trust.anchors().len()), (1, 1));
+            assert_eq!(trust.anchors[0].vouches(), Vouches::SignaturesOnly);
+        }
     }
 }
