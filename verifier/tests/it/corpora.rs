@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A folder of the corpora; says so loudly if it is not there.
-fn corpus(name: &str) -> Option<PathBuf> {
+pub(crate) fn corpus(name: &str) -> Option<PathBuf> {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpora");
     let corpora = std::env::var_os("SEALWRIGHT_CORPORA").map_or_else(default, PathBuf::from);
     let folder = corpora.join(name);

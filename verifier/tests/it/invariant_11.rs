@@ -1,6 +1,8 @@
 //! DESIGN section 4, 11: no message is shown with a tier unless all that is shown was covered by a valid signature of a
 //! certificate whose address is the one From address.
 
+mod single_change;
+
 use openssl::base64::{decode_block, encode_block};
 use policies::tier::Tier;
 use proptest::prelude::*;

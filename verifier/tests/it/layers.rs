@@ -87,7 +87,7 @@ fn verdict(scenario: &Scenario, message: &[u8], recipient: Option<&Recipient>) -
         crls: scenario.crls.clone(),
         ..Material::default()
     };
-    alike(&trust, |trust| {
+    let verdict = alike(&trust, |trust| {
         let mut verification = Verification::new(trust, scenario.at)
             .material(&material)
             .policy(&scenario.policy);
@@ -95,7 +95,9 @@ fn verdict(scenario: &Scenario, message: &[u8], recipient: Option<&Recipient>) -
             verification = verification.decryption(recipient);
         }
         verification.verify(message)
-    })
+    });
+    observed::observe(message, &trust, [&[], &material.crls, &[]], scenario.at, &verdict);
+    verdict
 }
 
 #[test]

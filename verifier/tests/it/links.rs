@@ -41,6 +41,7 @@ impl Remembering {
             ..Material::default()
         };
         let verdict = verify(message, &self.trust, &material, at, &Policy::default());
+        observed::observe(message, &self.trust, [&[], crls, &[]], at, &verdict);
         assert_eq!(verdict.status(), status, "{:#?}", verdict.findings());
         if let Some(code) = code {
             assert_eq!(codes(&verdict).first(), Some(&code));

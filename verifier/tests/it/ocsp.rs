@@ -135,6 +135,7 @@ fn status(scenario: &Scenario, answers: &[Vec<u8>]) -> (Status, RevocationStatus
             .ocsp_responses(answers)
             .verify(&message)
     });
+    observed::observe(&message, &trust, [&[], &material.crls, answers], scenario.at, &verdict);
     (verdict.status(), verdict.revocation())
 }
 
