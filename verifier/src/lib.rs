@@ -30,6 +30,9 @@ mod examine;
 mod explanation;
 mod extensions;
 mod finding;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod header;
 mod language;
 mod lines;

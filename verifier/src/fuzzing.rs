@@ -1,0 +1,259 @@
+//! What the fuzz targets and the run over damaged input call: one entrance for each kind of input.
+//!
+//! Compiled for tests and by cargo-fuzz (which sets `cfg(fuzzing)`) only. Each entrance reads what anybody may have
+//! written and checks what must be true of the answer, whatever it is.
+
+use policies::time::Timestamp;
+
+use crate::base64;
+use crate::certificate::Certificate;
+use crate::content;
+use crate::content_type::ContentType;
+use crate::crypto::PureRust;
+use crate::finding::Effect;
+use crate::header::{HeaderBlock, date::date, sender};
+use crate::message::{self, Envelope};
+use crate::originators::{check_display_name, check_others};
+use crate::path::{PathParameters, verify_path};
+use crate::protection;
+use crate::revocation::{check_crl, check_ocsp_response};
+use crate::signed_data::{self, SignedData};
+use crate::trust::{TrustStore, Vouches};
+use crate::verdict::{Identity, Integrity, PathFact, Status, Verdict};
+
+/// A message or a part of one: header, sender, envelope, boundaries, transfer encodings, what the content does.
+pub fn mime(input: &[u8]) {
+    let mut notes = Vec::new();
+    let whole = message::canonical(input, &mut notes);
+    let Ok((header, body)) = HeaderBlock::parse(&whole) else {
+        return;
+    };
+    let _ = date(&header);
+    if let Ok(from) = sender(&header) {
+        check_display_name(&from, &mut notes);
+        check_others(&header, from.mailbox(), &mut notes);
+        // What was accepted can be written and read again as the same.
+        assert_eq!(from.mailbox().to_string().parse().as_ref(), Ok(from.mailbox()));
+    }
+    match message::open(&header, body, &mut notes) {
+        Ok(Envelope::Clear { entity, .. }) => {
+            let range = body.as_ptr_range();
+            let inside = entity.as_ptr_range();
+            assert!(
+                range.start <= inside.start && inside.end <= range.end,
+                "a part of what was given"
+            );
+            if let Ok((inner, inner_body)) = message::entity_header(entity) {
+                examine_entity(&header, &inner, inner_body);
+            }
+        }
+        Ok(Envelope::Opaque { .. } | Envelope::Encrypted { .. }) => {}
+        Err(problem) => assert!(problem.code.effect() < Effect::NotVerified, "{problem}"),
+    }
+    examine_entity(&header, &header, body);
+    if let Some(decoded) = base64::decode(body) {
+        assert!(decoded.len() <= body.len());
+    }
+}
+
+fn examine_entity(outer: &HeaderBlock<'_>, inner: &HeaderBlock<'_>, body: &[u8]) {
+    let mut problems = Vec::new();
+    content::scan(inner, body, &mut problems);
+    assert!(problems.iter().all(|problem| problem.code.effect() >= Effect::Warning));
+    let Ok(content_type) = ContentType::of(inner) else {
+        return;
+    };
+    let wrapped = HeaderBlock::parse(body).ok().map(|(wrapped, _)| wrapped);
+    for wrapped in [None, wrapped.as_ref()] {
+        for is_encrypted in [false, true] {
+            let found = protection::examine(
+                outer,
+                inner,
+                content_type.as_ref(),
+                wrapped,
+                is_encrypted,
+                &mut problems,
+            );
+            assert!(
+                found.fields.len()
+                    <= inner
+                        .fields()
+                        .len()
+                        .max(wrapped.map_or(0, |header| header.fields().len()))
+            );
+        }
+    }
+}
+
+/// A CMS structure.
+pub fn cms(input: &[u8]) {
+    let _ = signed_data::content_type(input);
+    let Ok(mut signed_data) = SignedData::read(input) else {
+        return;
+    };
+    assert!(
+        signed_data
+            .certificates
+            .iter()
+            .all(|certificate| certificate.len() <= input.len())
+    );
+    let content = signed_data.content.take().unwrap_or_default();
+    if let Ok(signatures) = signed_data.verify(&content, &[], &PureRust) {
+        assert!(!signatures.is_empty());
+    }
+}
+
+/// A certificate: as a signer's, as an authority's, as an anchor.
+pub fn certificate(input: &[u8]) {
+    let Ok(certificate) = Certificate::read(input) else {
+        assert!(TrustStore::new().add(input, Vouches::Tiers).is_err() || str::from_utf8(input).is_ok());
+        return;
+    };
+    assert_eq!(certificate.raw, input);
+    let _ = (
+        certificate.describe(),
+        certificate.public_key().map(|_| ()),
+        certificate.is_self_issued(),
+    );
+    let _ = crate::name::mailboxes(&certificate);
+    let at = certificate.not_before;
+    let parameters = PathParameters::default();
+    let nobody = TrustStore::new();
+    assert!(
+        verify_path(input, [input], &nobody, at, &parameters).is_err(),
+        "nobody is trusted"
+    );
+    if let Ok(trust) = TrustStore::new().add(input, Vouches::Tiers)
+        && let Ok(path) = verify_path(input, [], &trust, at, &parameters)
+    {
+        assert!(certificate.is_self_issued() && path.anchor() == input);
+    }
+}
+
+/// A certificate revocation list.
+pub fn crl(input: &[u8]) {
+    let _ = check_crl(input);
+}
+
+/// An OCSP response.
+pub fn ocsp(input: &[u8]) {
+    let _ = check_ocsp_response(input);
+}
+
+/// A whole message under anchors that signed what is in `honest`, verified at `at`.
+///
+/// Nobody who only has messages can make another one that has a tier: that would need a key.
+pub fn message(input: &[u8], trust: &TrustStore, at: Timestamp, honest: &[Vec<u8>]) -> Verdict {
+    let verdict = crate::verify(input, trust, &crate::Material::default(), at, &crate::Policy::default());
+    assert_eq!(verdict.tier().is_some(), verdict.status() == Status::Tier);
+    if verdict.status() == Status::Tier {
+        assert_eq!(verdict.integrity(), Integrity::Intact);
+        assert_eq!(verdict.path(), PathFact::Verified);
+        assert_eq!(verdict.identity(), Identity::Matches);
+        let shown = verdict.verified_bytes().unwrap_or_default();
+        assert!(
+            honest.iter().any(|bytes| bytes == shown),
+            "something else is shown with a tier"
+        );
+    }
+    assert!(!verdict.label().chars().any(char::is_control));
+    verdict
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// xorshift64*, so that every run sees the same input.
+    struct Chance(u64);
+
+    impl Chance {
+        fn below(&mut self, limit: usize) -> usize {
+            self.0 ^= self.0 >> 12;
+            self.0 ^= self.0 << 25;
+            self.0 ^= self.0 >> 27;
+            let next = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
+            usize::try_from(next).unwrap() % limit.max(1)
+        }
+
+        fn damage(&mut self, input: &[u8]) -> Vec<u8> {
+            let mut damaged = input.to_vec();
+            for _ in 0..=self.below(3) {
+                if damaged.is_empty() {
+                    break;
+                }
+                let place = self.below(damaged.len());
+                match self.below(5) {
+                    0 => damaged[place] ^= 1 << self.below(8),
+                    1 => damaged[place] = [0, 0x30, 0x80, 0xff, b'\r', b'\n', b'-', b'='][self.below(8)],
+                    2 => drop(damaged.remove(place)),
+                    3 => damaged.insert(place, u8::try_from(self.below(256)).unwrap()),
+                    _ => damaged.truncate(place),
+                }
+            }
+            damaged
+        }
+    }
+
+    fn fixture(name: &str) -> Vec<u8> {
+        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)).unwrap()
+    }
+
+    /// What is base64 in the second part of a clear-signed message.
+    fn signature(message: &[u8]) -> Vec<u8> {
+        let text = str::from_utf8(message).unwrap();
+        let start = text.rfind("\r\n\r\n").unwrap();
+        let end = text[start..].find("\r\n--").unwrap();
+        base64::decode(&text.as_bytes()[start..start + end]).unwrap()
+    }
+
+    /// Each entrance of the fuzz targets with two thousand damaged inputs.
+    #[test]
+    fn damaged_input_of_every_kind_is_answered() {
+        let v4 = fixture("v4.eml");
+        let cms_in_v4 = signature(&v4);
+        assert!(
+            SignedData::read(&cms_in_v4).is_ok(),
+            "the damage starts from something good"
+        );
+        let mut chance = Chance(0x5ea1_2026);
+        let mut check = |entrance: fn(&[u8]), good: &[u8]| {
+            entrance(good);
+            for _ in 0..2000 {
+                entrance(&chance.damage(good));
+            }
+        };
+        check(mime, &v4);
+        check(cms, &cms_in_v4);
+        check(certificate, &fixture("issuing.cer"));
+        check(crl, &fixture("root.crl"));
+        check(ocsp, &fixture("other.ocsp"));
+    }
+
+    #[test]
+    fn damaged_messages_show_nothing_else_with_a_tier() {
+        let trust = TrustStore::new().add(&fixture("root.pem"), Vouches::Tiers).unwrap();
+        let at = Timestamp::parse_rfc3339(str::from_utf8(&fixture("at.txt")).unwrap().trim()).unwrap();
+        let good = ["v1.eml", "v4.eml"].map(fixture);
+        let honest: Vec<Vec<u8>> = good
+            .iter()
+            .map(|good| {
+                let verdict = crate::verify(good, &trust, &crate::Material::default(), at, &crate::Policy::default());
+                verdict.verified_bytes().unwrap().to_vec()
+            })
+            .collect();
+        let mut chance = Chance(0x5ea1_1976);
+        let mut kept = 0;
+        for round in 0..600 {
+            let damaged = chance.damage(&good[round % 2]);
+            kept += usize::from(message(&damaged, &trust, at, &honest).tier().is_some());
+        }
+        assert!(
+            kept > 0,
+            "some damage is outside of what is signed, or none of this shows anything"
+        );
+    }
+}
