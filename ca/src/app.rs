@@ -18,6 +18,7 @@ use crate::issuance::{IssuanceObserver, TracingObserver};
 use crate::issuers::Issuers;
 use crate::mail::Mailer;
 use crate::ocsp::Ocsp;
+use crate::validation::control::Fetch;
 
 /// The running certificate authority.
 pub struct App {
@@ -33,6 +34,7 @@ pub struct App {
     pub(crate) audit_key: AuditKey,
     pub(crate) observer: Arc<dyn IssuanceObserver>,
     pub(crate) dns: dns::Resolver,
+    pub(crate) fetch: Fetch,
     /// Where the API really listens, once it does.
     pub(crate) listening_at: OnceLock<SocketAddr>,
 }
@@ -105,6 +107,7 @@ impl App {
             None => config.dns.resolver()?,
         };
         let dns = dns::Resolver::new(&dns)?;
+        let fetch = Fetch::new(config.website);
         let audit_key = AuditKey::open(&*keys)?;
         let ocsp = Ocsp::new(Arc::clone(&keys));
         let issuers = Issuers::open(&db, keys).await?;
@@ -120,6 +123,7 @@ impl App {
             ocsp,
             observer: parts.observer,
             dns,
+            fetch,
             listening_at: OnceLock::new(),
         }))
     }

@@ -82,10 +82,13 @@ pub enum Action {
     ResponderIssued,
     CaaPermitted,
     CaaRefused,
+    DomainChallengeBegun,
+    DomainValidated,
+    DomainNotValidated,
 }
 
 impl Action {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 31] = [
         Self::AuthorityInitialized,
         Self::OrderPlaced,
         Self::OrderRefused,
@@ -114,6 +117,9 @@ impl Action {
         Self::ResponderIssued,
         Self::CaaPermitted,
         Self::CaaRefused,
+        Self::DomainChallengeBegun,
+        Self::DomainValidated,
+        Self::DomainNotValidated,
     ];
 }
 
@@ -148,6 +154,9 @@ impl AsRef<str> for Action {
             Self::ResponderIssued => "responder-issued",
             Self::CaaPermitted => "caa-permitted",
             Self::CaaRefused => "caa-refused",
+            Self::DomainChallengeBegun => "domain-challenge-begun",
+            Self::DomainValidated => "domain-validated",
+            Self::DomainNotValidated => "domain-not-validated",
         }
     }
 }

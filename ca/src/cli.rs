@@ -8,6 +8,7 @@ mod audit;
 mod certificate;
 mod crl;
 mod doctor;
+mod domain;
 mod init;
 mod lint;
 mod output;
@@ -64,6 +65,9 @@ pub enum Command {
     /// Accounts: whom certificates are issued to
     #[command(subcommand)]
     Account(account::Command),
+    /// Domains: control shown in the DNS or on the website
+    #[command(subcommand)]
+    Domain(domain::Command),
     /// Plans: what an account may have
     #[command(subcommand)]
     Plan(plan::Command),
@@ -126,6 +130,8 @@ enum Failure {
     Output(io::Error),
     /// The doctor found so much broken.
     Broken(usize),
+    /// What was to be found was not; the output says why.
+    NotShown,
 }
 
 impl From<Error> for Failure {
@@ -144,6 +150,7 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Authority(error) => f.write_str(&error::chain(error)),
+            Self::NotShown => f.write_str("the domain is not validated yet; see above"),
             Self::Broken(broken) => write!(f, "broken: {broken}; see above"),
             Self::Output(error) => write!(f, "the output could not be written: {error}"),
         }
@@ -156,7 +163,7 @@ impl Failure {
             Self::Authority(
                 Error::InvalidInput { .. } | Error::Configuration { .. } | Error::NotInitialized { .. },
             ) => ExitCode::from(2),
-            Self::Authority(_) | Self::Output(_) | Self::Broken(_) => ExitCode::FAILURE,
+            Self::Authority(_) | Self::Output(_) | Self::Broken(_) | Self::NotShown => ExitCode::FAILURE,
         }
     }
 }
@@ -170,6 +177,7 @@ impl Command {
             Self::List(arguments) => &arguments.data,
             Self::Plan(command) => command.data(),
             Self::Roster(command) => command.data(),
+            Self::Domain(command) => command.data(),
             Self::Account(command) => command.data(),
             Self::Token(command) => command.data(),
             Self::Audit(command) => command.data(),
@@ -205,6 +213,7 @@ async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure>
         Command::Token(command) => token::run(&app, &local, command, format).await,
         Command::Plan(command) => plan::run(&app, &local, command, format).await,
         Command::Roster(command) => roster::run(&app, &local, command, format).await,
+        Command::Domain(command) => domain::run(&app, &local, command, format).await,
         Command::Audit(command) => audit::run(&app, command, format).await,
         Command::Doctor(_) => doctor::run(&app, format).await,
         Command::Crl(_) => crl::run(&app, format).await,

@@ -15,7 +15,7 @@ use policies::url::{HttpUrl, InvalidUrl};
 use serde::Deserialize;
 
 use crate::error::Error;
-pub use dns::{Caa, Dns};
+pub use dns::{Caa, Dns, Website};
 
 /// What the operator decided, checked.
 #[derive(Clone, Debug)]
@@ -42,6 +42,7 @@ pub struct Config {
     pub ocsp: Ocsp,
     pub dns: Dns,
     pub caa: Caa,
+    pub website: Website,
 }
 
 impl Config {
@@ -96,6 +97,7 @@ impl Config {
         Ok(Self {
             dns: file.dns.check(&folder)?,
             caa: file.caa.check(&public_url)?,
+            website: file.website.check(),
             name: file.name,
             database,
             listen: file.listen,
@@ -422,6 +424,8 @@ struct ConfigFile {
     dns: dns::DnsSection,
     #[serde(default)]
     caa: dns::CaaSection,
+    #[serde(default)]
+    website: dns::WebsiteSection,
 }
 
 #[derive(Debug, Deserialize)]

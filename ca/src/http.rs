@@ -9,6 +9,7 @@ mod cases;
 mod certificates;
 mod challenges;
 mod confirm;
+mod domains;
 mod extract;
 mod mailboxes;
 mod ocsp;
@@ -21,6 +22,11 @@ mod rosters;
 /// The command line shows certificates as the API does.
 pub(crate) mod certificates_for_command_line {
     pub(crate) use super::certificates::{page, with_chain};
+}
+
+/// And domain challenges.
+pub(crate) mod domains_for_command_line {
+    pub(crate) use super::domains::on_the_wire;
 }
 
 /// And plans.

@@ -9,6 +9,7 @@ pub(crate) mod cases;
 pub(crate) mod certificates;
 pub(crate) mod challenges;
 pub(crate) mod crls;
+pub(crate) mod domain_challenges;
 pub(crate) mod evidence;
 pub(crate) mod issuers;
 pub(crate) mod notices;

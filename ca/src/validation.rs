@@ -8,6 +8,7 @@ use crate::{error, orders};
 
 pub mod case;
 pub mod challenge;
+pub mod control;
 pub mod roster;
 pub mod standing;
 

@@ -309,6 +309,23 @@ diesel::table! {
 }
 
 diesel::table! {
+    domain_challenges (id) {
+        id -> Text,
+        account_id -> Text,
+        requested_by -> Text,
+        domain -> Text,
+        method -> Text,
+        value -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        looked_at -> BigInt,
+        state -> Text,
+        problem -> Nullable<Text>,
+        evidence_id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     certificate_permissions (certificate_id) {
         certificate_id -> Text,
         caa_check_id -> Nullable<Text>,

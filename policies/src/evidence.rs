@@ -7,6 +7,7 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::mailbox::Domain;
 use crate::time::{Span, Timestamp};
 
 pub use fact::{Fact, FactKind, InvalidFact, UnknownFactKind};
@@ -157,6 +158,16 @@ impl Evidence {
     #[must_use]
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         self.collected_at <= now && now <= self.counts_until()
+    }
+
+    /// Whether it proves control of a domain that addresses at `domain` are in.
+    #[must_use]
+    pub fn controls(&self, domain: &Domain) -> bool {
+        match &self.fact {
+            Fact::DomainControl(proved) if self.method.covers_subdomains() => domain.is_same_or_subdomain_of(proved),
+            Fact::DomainControl(proved) => domain == proved,
+            _ => false,
+        }
     }
 
     /// How many officers other than `requester` approved it.

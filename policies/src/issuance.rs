@@ -429,10 +429,9 @@ impl<'a> Search<'a> {
     /// Control of the mailbox, or of the domain it is in. Section 3.2.2; TLS BR 3.2.2.4.4 lets a validated domain
     /// stand for all below it.
     fn control(&self) -> Result<&'a Evidence, Shortcoming> {
-        self.find(FactKind::MailboxControl, 0, |fact| match fact {
+        self.find_evidence(FactKind::MailboxControl, 0, |evidence| match evidence.fact() {
             Fact::MailboxControl(mailbox) => mailbox == self.mailbox,
-            Fact::DomainControl(domain) => self.mailbox.domain().is_same_or_subdomain_of(domain),
-            _ => false,
+            _ => evidence.controls(self.mailbox.domain()),
         })
     }
 
@@ -563,11 +562,9 @@ impl<'a> Search<'a> {
         let identity = match employment.method() {
             // Section 1.3.2.1: an Enterprise RA speaks for mailboxes in domains it controls.
             Method::EnterpriseRegistrationAuthority => self
-                .find(
-                    FactKind::DomainControl,
-                    0,
-                    |fact| matches!(fact, Fact::DomainControl(domain) if self.mailbox.domain().is_same_or_subdomain_of(domain)),
-                )
+                .find_evidence(FactKind::DomainControl, 0, |evidence| {
+                    evidence.controls(self.mailbox.domain())
+                })
                 .map_err(|shortcoming| vec![shortcoming]),
             // Section 3.2.4.1: an attestation says who works there, the person's own document who they are.
             _ => self.individual(Some(person)),
@@ -599,7 +596,17 @@ impl<'a> Search<'a> {
         needed: usize,
         matches: impl Fn(&Fact) -> bool,
     ) -> Result<&'a Evidence, Shortcoming> {
-        let matching = || self.evidence.iter().filter(|evidence| matches(evidence.fact()));
+        self.find_evidence(kind, needed, |evidence| matches(evidence.fact()))
+    }
+
+    /// As `find`, where the method matters too.
+    fn find_evidence(
+        &self,
+        kind: FactKind,
+        needed: usize,
+        matches: impl Fn(&Evidence) -> bool,
+    ) -> Result<&'a Evidence, Shortcoming> {
+        let matching = || self.evidence.iter().filter(|evidence| matches(evidence));
         let approvals = |evidence: &Evidence| evidence.approvals_beside(self.requester);
         let fresh = || matching().filter(|evidence| evidence.is_fresh(self.now));
 

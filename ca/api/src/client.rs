@@ -14,9 +14,10 @@ use serde::de::DeserializeOwned;
 
 use crate::cases::CaseList;
 use crate::{
-    Account, AccountPlan, Case, Certificate, CertificateFilter, CertificatePage, Challenge, Document, IssuedToken,
-    MailboxStanding, NewAccount, NewCase, NewChallenge, NewDecision, NewEvidence, NewOrder, NewPrincipal, Order,
-    PlanChange, Problem, Revocation, Roster, RosterDecision, RosterReport, WhoAmI,
+    Account, AccountPlan, Case, Certificate, CertificateFilter, CertificatePage, Challenge, Document, DomainChallenge,
+    DomainChallengeList, IssuedToken, MailboxStanding, NewAccount, NewCase, NewChallenge, NewDecision,
+    NewDomainChallenge, NewEvidence, NewOrder, NewPrincipal, Order, PlanChange, Problem, Revocation, Roster,
+    RosterDecision, RosterReport, WhoAmI,
 };
 
 /// Speaks to one certificate authority with one token. Clones share its connections.
@@ -124,6 +125,24 @@ impl Client {
 
     pub async fn challenge(&self, id: &str) -> Result<Challenge, ClientError> {
         self.get(&["v1", "challenges", id]).await
+    }
+
+    pub async fn begin_domain(&self, challenge: &NewDomainChallenge) -> Result<DomainChallenge, ClientError> {
+        self.post(&["v1", "domains"], challenge).await
+    }
+
+    pub async fn domain(&self, id: &str) -> Result<DomainChallenge, ClientError> {
+        self.get(&["v1", "domains", id]).await
+    }
+
+    pub async fn domains(&self) -> Result<DomainChallengeList, ClientError> {
+        self.get(&["v1", "domains"]).await
+    }
+
+    /// Has the authority look now; the answer's state says what it found.
+    pub async fn check_domain(&self, id: &str) -> Result<DomainChallenge, ClientError> {
+        self.json(self.request(Method::POST, &["v1", "domains", id, "check"])?)
+            .await
     }
 
     pub async fn open_case(&self, case: &NewCase) -> Result<Case, ClientError> {

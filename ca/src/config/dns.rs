@@ -53,6 +53,41 @@ impl Dns {
     }
 }
 
+/// How files of websites are fetched. The defaults are the only ones that the BR allow; others are for tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Website {
+    /// The port that stands for 80.
+    pub http_port: u16,
+    /// Whether loopback and private addresses are connected to.
+    pub private_addresses: bool,
+}
+
+impl Default for Website {
+    fn default() -> Self {
+        Self {
+            http_port: 80,
+            private_addresses: false,
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct WebsiteSection {
+    danger_http_port: Option<u16>,
+    danger_private_addresses: bool,
+}
+
+impl WebsiteSection {
+    pub(super) fn check(self) -> Website {
+        let usual = Website::default();
+        Website {
+            http_port: self.danger_http_port.unwrap_or(usual.http_port),
+            private_addresses: self.danger_private_addresses,
+        }
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct DnsSection {

@@ -6,6 +6,8 @@ mod audit;
 mod bulk;
 #[path = "caa.rs"]
 mod caa;
+#[path = "domains.rs"]
+mod domains;
 #[path = "evidence.rs"]
 mod evidence;
 #[path = "issuance.rs"]

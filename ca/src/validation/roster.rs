@@ -405,8 +405,7 @@ impl Standing<'_> {
         }
         let fact = Fact::from_fields(FactKind::Employment, &fields).map_err(|error| error.to_string())?;
         let controlled = self.evidence.iter().any(|proof| {
-            let covers =
-                matches!(proof.fact(), Fact::DomainControl(domain) if mailbox.domain().is_same_or_subdomain_of(domain));
+            let covers = proof.controls(mailbox.domain());
             covers && proof.is_fresh(self.now)
         });
         if !controlled {

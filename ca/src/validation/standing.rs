@@ -26,7 +26,7 @@ pub async fn of_mailbox(
         })
         .await?;
     let best = plan.best_tier(mailbox, member.caller().principal_id.as_ref(), &evidence, now);
-    evidence.retain(|evidence| concerns(evidence.fact(), mailbox));
+    evidence.retain(|evidence| evidence.controls(mailbox.domain()) || concerns(evidence.fact(), mailbox));
     Ok((best, evidence))
 }
 
@@ -35,7 +35,7 @@ fn concerns(fact: &Fact, mailbox: &Mailbox) -> bool {
         Fact::MailboxControl(proved)
         | Fact::IndividualIdentity { mailbox: proved, .. }
         | Fact::Employment { mailbox: proved, .. } => proved == mailbox,
-        Fact::DomainControl(domain) => mailbox.domain().is_same_or_subdomain_of(domain),
+        Fact::DomainControl(_) => false,
         Fact::OrganizationIdentity(_) | Fact::Authority { .. } => true,
     }
 }

@@ -16,6 +16,12 @@ pub enum Method {
     /// A random value mailed to an address such as postmaster@ of the domain came back. Section 3.2.2.1 with section
     /// 3.2.2.4.4 of the TLS Baseline Requirements.
     DomainConstructedEmail,
+    /// A random value was found in a TXT record below the domain. Section 3.2.2.1 with section 3.2.2.4.7 of the TLS
+    /// Baseline Requirements.
+    DomainDnsChange,
+    /// A random value was found in a file of the domain's website. Section 3.2.2.1 with section 3.2.2.4.18 of the TLS
+    /// Baseline Requirements.
+    DomainWebsiteChange,
     /// An extract of a government register. Section 3.2.3.2.1, item 1.
     RegisterExtract,
     /// A fully corroborated record of the Global LEI Foundation. Section 3.2.3.2.1, item 2.
@@ -35,9 +41,11 @@ pub enum Method {
 
 impl Method {
     /// All methods.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::MailboxByEmail,
         Self::DomainConstructedEmail,
+        Self::DomainDnsChange,
+        Self::DomainWebsiteChange,
         Self::RegisterExtract,
         Self::LegalEntityIdentifierRecord,
         Self::OrganizationAttestation,
@@ -52,7 +60,7 @@ impl Method {
     pub const fn section(self) -> &'static str {
         match self {
             Self::MailboxByEmail => "3.2.2.2",
-            Self::DomainConstructedEmail => "3.2.2.1",
+            Self::DomainConstructedEmail | Self::DomainDnsChange | Self::DomainWebsiteChange => "3.2.2.1",
             Self::RegisterExtract | Self::LegalEntityIdentifierRecord | Self::OrganizationAttestation => "3.2.3.2.1",
             Self::IdentityDocument | Self::EmployerAttestation => "3.2.4.1",
             Self::ReliableMethodOfCommunication => "3.2.6",
@@ -60,12 +68,34 @@ impl Method {
         }
     }
 
+    /// The section of the TLS Baseline Requirements that section 3.2.2.1 refers to, for the methods that are described there.
+    #[must_use]
+    pub const fn tls_section(self) -> Option<&'static str> {
+        match self {
+            Self::DomainConstructedEmail => Some("3.2.2.4.4"),
+            Self::DomainDnsChange => Some("3.2.2.4.7"),
+            Self::DomainWebsiteChange => Some("3.2.2.4.18"),
+            _ => None,
+        }
+    }
+
+    /// Whether control of a domain that was proved so covers the names below it.
+    ///
+    /// TLS BR 3.2.2.4.18: who controls a website controls that one name, and no certificate may be issued for
+    /// others that end with its labels.
+    #[must_use]
+    pub const fn covers_subdomains(self) -> bool {
+        matches!(self, Self::DomainConstructedEmail | Self::DomainDnsChange)
+    }
+
     /// Whether the method can prove a fact of this kind.
     #[must_use]
     pub const fn proves(self, kind: FactKind) -> bool {
         match self {
             Self::MailboxByEmail => matches!(kind, FactKind::MailboxControl),
-            Self::DomainConstructedEmail => matches!(kind, FactKind::DomainControl),
+            Self::DomainConstructedEmail | Self::DomainDnsChange | Self::DomainWebsiteChange => {
+                matches!(kind, FactKind::DomainControl)
+            }
             Self::RegisterExtract | Self::LegalEntityIdentifierRecord | Self::OrganizationAttestation => {
                 matches!(kind, FactKind::OrganizationIdentity)
             }
@@ -80,7 +110,7 @@ impl Method {
     pub const fn reuse_limit(self) -> Span {
         match self {
             Self::MailboxByEmail => Span::days(30),
-            Self::DomainConstructedEmail => Span::days(398),
+            Self::DomainConstructedEmail | Self::DomainDnsChange | Self::DomainWebsiteChange => Span::days(398),
             Self::RegisterExtract
             | Self::LegalEntityIdentifierRecord
             | Self::OrganizationAttestation
@@ -97,6 +127,8 @@ impl AsRef<str> for Method {
         match self {
             Self::MailboxByEmail => "mailbox-by-email",
             Self::DomainConstructedEmail => "domain-constructed-email",
+            Self::DomainDnsChange => "domain-dns-change",
+            Self::DomainWebsiteChange => "domain-website-change",
             Self::RegisterExtract => "register-extract",
             Self::LegalEntityIdentifierRecord => "legal-entity-identifier-record",
             Self::OrganizationAttestation => "organization-attestation",
