@@ -333,6 +333,53 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    queue_messages (id) {
+        id -> Text,
+        received_at -> BigInt,
+        reverse_path -> Text,
+        parameters -> Text,
+        smtputf8 -> Bool,
+        body_object -> Text,
+        body_offset -> BigInt,
+        body_octets -> BigInt,
+        open_recipients -> BigInt,
+        kept_until -> BigInt,
+    }
+}
+
+diesel::table! {
+    queue_recipients (message_id, number) {
+        message_id -> Text,
+        number -> BigInt,
+        address -> Text,
+        parameters -> Text,
+        state -> Text,
+        attempts -> BigInt,
+        next_attempt_at -> BigInt,
+        delay_notice_sent -> Bool,
+        lease_node -> Nullable<Text>,
+        last_reply -> Nullable<Text>,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    queue_nodes (id) {
+        id -> Text,
+        alive_until -> BigInt,
+    }
+}
+
+diesel::table! {
+    queue_secrets (name) {
+        name -> Text,
+        octets -> Binary,
+    }
+}
+
+diesel::joinable!(queue_recipients -> queue_messages (message_id));
+diesel::allow_tables_to_appear_in_same_query!(queue_messages, queue_recipients, queue_nodes);
 diesel::joinable!(principals -> accounts (account_id));
 diesel::joinable!(api_tokens -> principals (principal_id));
 diesel::joinable!(cases -> accounts (account_id));

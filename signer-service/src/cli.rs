@@ -2,6 +2,7 @@
 
 mod certificate;
 mod message;
+mod queue;
 mod token;
 mod user;
 
@@ -34,6 +35,9 @@ pub enum Command {
     /// The mailboxes that the gateway signs for, with their certificates.
     #[command(subcommand, after_help = IDENTITIES_EXAMPLES)]
     Identities(Identities),
+    /// The mail that the gateway has taken charge of (queue mode).
+    #[command(subcommand, after_help = queue::EXAMPLES)]
+    Queue(queue::Queue),
     /// Who may log in to send mail (SMTP AUTH).
     #[command(subcommand, after_help = USER_EXAMPLES)]
     User(user::User),
@@ -127,6 +131,7 @@ pub fn run(command: Command, clock: Arc<dyn Clock>) -> ExitCode {
         match command {
             Command::Init(options) => initialize(&options),
             Command::Serve(data) => serve(&data, clock).await,
+            Command::Queue(command) => queue::run(&command, clock).await,
             Command::User(command) => user::run(&command),
             Command::Token(command) => token::run(&command, clock).await,
             Command::Certificates(command) => certificate::run(&command, clock).await,
@@ -177,9 +182,11 @@ async fn serve(data: &Data, clock: Arc<dyn Clock>) -> Result<(), Failure> {
     let running = Server::serve(gateway).await?;
     if data.json {
         let milter = running.milter().map(ToString::to_string);
+        let doors: Vec<String> = running.doors().iter().map(ToString::to_string).collect();
+        let metrics = running.metrics().map(|address| address.to_string());
         println!(
             "{}",
-            json!({ "smtp": running.smtp_addr().to_string(), "milter": milter })
+            json!({ "smtp": running.smtp_addr().to_string(), "doors": doors, "milter": milter, "metrics": metrics })
         );
     } else {
         println!(
@@ -188,6 +195,12 @@ async fn serve(data: &Data, clock: Arc<dyn Clock>) -> Result<(), Failure> {
             next_hop.host,
             next_hop.port
         );
+        for door in running.doors().iter().skip(1) {
+            println!("Taking in mail on {door} too.");
+        }
+        if let Some(metrics) = running.metrics() {
+            println!("Figures for Prometheus: http://{metrics}/metrics");
+        }
         if let Some(milter) = running.milter() {
             println!("Signing for a mail server as the milter {milter}.");
         }

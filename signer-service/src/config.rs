@@ -18,6 +18,8 @@ use serde::Deserialize;
 
 use crate::error::Error;
 use crate::policy::{Policy, PolicyFile};
+use crate::queue::QueueSettings;
+use crate::queue::config::{Door, MetricsDoor, Mode, QueueFile};
 use crate::wishes::TrustFields;
 
 /// What the operator decided, checked.
@@ -33,6 +35,12 @@ pub struct Config {
     pub milter: Option<Endpoint>,
     /// The name in the greeting, in EHLO to the next hop and in Received fields.
     pub hostname: String,
+    /// What is promised at `listen`.
+    pub mode: Mode,
+    /// Further addresses where mail is taken in.
+    pub doors: Vec<Door>,
+    pub queue: QueueSettings,
+    pub metrics: Option<MetricsDoor>,
     pub next_hop: NextHop,
     pub certificate_authority: CertificateAuthority,
     pub accounts: Vec<Account>,
@@ -334,6 +342,10 @@ impl Config {
                 .transpose()
                 .map_err(|error: InvalidEndpoint| format!("milter.listen: {error}"))?,
             hostname: file.hostname.clone(),
+            mode: file.mode,
+            doors: file.door,
+            queue: file.queue.check(&folder)?,
+            metrics: file.metrics,
             next_hop: NextHop {
                 host,
                 port,
@@ -532,6 +544,13 @@ struct ConfigFile {
     hostname: String,
     #[serde(default = "default_max_message_size")]
     max_message_size: usize,
+    #[serde(default)]
+    mode: Mode,
+    #[serde(default)]
+    door: Vec<Door>,
+    #[serde(default)]
+    queue: QueueFile,
+    metrics: Option<MetricsDoor>,
     next_hop: NextHopFile,
     ca: CertificateAuthorityFile,
     milter: Option<MilterFile>,

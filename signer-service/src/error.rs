@@ -65,6 +65,8 @@ pub enum Error {
     },
     #[error("could not start to take in mail")]
     Smtp(#[from] smtp::server::ServerError),
+    #[error("the storage of queued mail is not available")]
+    Storage(#[from] crate::queue::BodyError),
     #[error("could not start the milter")]
     Milter(#[from] milter::server::ServerError),
 }

@@ -22,8 +22,10 @@ use crate::enrol::{Enroller, EnrollerParts, remove_orphaned_keys};
 use crate::error::Error;
 use crate::identity::{Identities, blocking};
 use crate::next_hop::NextHopPool;
+use crate::queue::metrics::Metrics;
 use crate::recipients::Recipients;
 use crate::store::identities::{self as store, State};
+use crate::store::queue;
 use crate::store::recipient_certificates::{Approval, CertificateRow};
 use crate::users::Users;
 
@@ -38,6 +40,7 @@ pub struct Gateway {
     pub(crate) recipients: Recipients,
     pub(crate) next_hops: NextHopPool,
     pub(crate) delivered: Delivered,
+    pub(crate) metrics: Metrics,
     /// Who may log in; nobody if there are none.
     pub(crate) users: Option<Arc<Users>>,
     pub(crate) server_tls: Arc<ServerConfig>,
@@ -46,7 +49,9 @@ pub struct Gateway {
     keys: Arc<dyn KeyStore>,
     decryption_keys: Arc<dyn DecryptionKeys>,
     inbound_trust: TrustStore,
-    db: Pool,
+    /// Marks our own Received fields; shared by the nodes that share a database.
+    pub(crate) trace_key: Vec<u8>,
+    pub(crate) db: Pool,
 }
 
 /// What differs between production and a test.
@@ -109,6 +114,13 @@ impl Gateway {
             accounts.clone(),
         );
         let recipients = blocking(move || Recipients::open(encryption, &folder, at_hand, clients)).await?;
+        let mut fresh = [0; 32];
+        rng.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fill_bytes(&mut fresh);
+        let trace_key = db
+            .write(move |conn| queue::secret(conn, "trace", &fresh).map_err(Error::from))
+            .await?;
         let enroller = Enroller::new(EnrollerParts {
             db: db.clone(),
             keys: keys.clone(),
@@ -145,9 +157,11 @@ impl Gateway {
             recipients,
             next_hops,
             delivered: Delivered::default(),
+            metrics: Metrics::default(),
             users,
             server_tls,
             delivery_tls: unauthenticated_tls(),
+            trace_key,
             keys,
             decryption_keys,
             inbound_trust,

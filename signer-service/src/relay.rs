@@ -6,21 +6,19 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use data_encoding::HEXLOWER;
-use policies::time::Timestamp;
 use smtp::Reply;
 use smtp::client::{ClientError, Connection};
 use smtp::envelope::{Body, MailFrom, Parameter, RcptTo};
 use smtp::server::{Authenticated, Peer, Service, Session};
-use verifier::header::HeaderBlock;
 
 use crate::delivered;
-use crate::engine::{Outgoing, copies, refusal_reply, reply};
+use crate::engine::{Outgoing, copies, reply};
 use crate::gateway::Gateway;
 use crate::mime::signed::Smtputf8;
 use crate::next_hop::{NextHop, NoConnection};
 use crate::plan::Envelope;
-use crate::treatment::{Refusal, ReversePath};
+use crate::trace::{Trace, check_loop};
+use crate::treatment::ReversePath;
 use crate::users::Rights;
 use crate::wishes::TrustFields;
 
@@ -38,23 +36,13 @@ impl Service for Relay {
     type Session = RelaySession;
 
     fn connect(&self, peer: SocketAddr) -> Result<RelaySession, Reply> {
-        let from_here = self.0.config.authorized_from(peer.ip());
-        if from_here.is_none() && self.0.users.is_none() {
-            return Err(Reply::new(
-                554,
-                Some([5, 7, 1]),
-                format!(
-                    "{} may not send mail here; ask the operator of this gateway to list your network",
-                    peer.ip().to_canonical()
-                ),
-            ));
+        let rights = Rights::of_network(&self.0.config, peer.ip());
+        if rights.is_none() && self.0.users.is_none() {
+            return Err(not_allowed_here(peer.ip()));
         }
         Ok(RelaySession {
             gateway: self.0.clone(),
-            rights: from_here.map(|may_sign_for| Rights {
-                may_sign_for,
-                fields: self.0.config.fields_from(peer.ip()),
-            }),
+            rights,
             peer: None,
             address: peer,
             next_hop: None,
@@ -189,11 +177,7 @@ impl Session for RelaySession {
 
     fn tls_started(&mut self) {
         self.peer = None;
-        let config = &self.gateway.config;
-        self.rights = config.authorized_from(self.address.ip()).map(|may_sign_for| Rights {
-            may_sign_for,
-            fields: config.fields_from(self.address.ip()),
-        });
+        self.rights = Rights::of_network(&self.gateway.config, self.address.ip());
         self.transaction = None;
         self.next_hop = None;
     }
@@ -257,7 +241,13 @@ impl RelaySession {
 
     /// Sends the message in the transaction that is open.
     async fn hand_on(&mut self, copy: &Outgoing, transaction: &Transaction) -> Reply {
-        let outgoing = [self.received(transaction, &copy.recipients).as_bytes(), &copy.message].concat();
+        let trace = Trace {
+            peer: self.peer.as_ref(),
+            address: self.address.ip(),
+            smtputf8: transaction.smtputf8,
+        };
+        let received = trace.received(&self.gateway, &copy.recipients);
+        let outgoing = [received.as_bytes(), &copy.message].concat();
         let Some(next_hop) = &mut self.next_hop else {
             return lost_connection();
         };
@@ -361,7 +351,7 @@ impl RelaySession {
 
     /// The copies as they go out, or why there are none.
     async fn treat(&mut self, message: &[u8], transaction: &Transaction) -> Result<Vec<Outgoing>, Reply> {
-        self.check_loop(message)?;
+        check_loop(&self.gateway, message)?;
         let recipients: Vec<String> = transaction.recipients.iter().map(|to| to.address.clone()).collect();
         let envelope = Envelope {
             reverse_path: transaction.reverse_path,
@@ -374,51 +364,18 @@ impl RelaySession {
             .await
             .map_err(|error| reply(&error))
     }
+}
 
-    /// RFC 5321 section 6.3: a message that has come by too often goes in circles.
-    fn check_loop(&self, message: &[u8]) -> Result<(), Reply> {
-        let (header, _) = HeaderBlock::parse(message).map_err(|problem| refusal_reply(&Refusal::Header(problem)))?;
-        let mark = format!("by {} ({SOFTWARE})", self.gateway.config.hostname).to_ascii_lowercase();
-        let (mut hops, mut own) = (0, 0);
-        for field in header.named("Received") {
-            hops += 1;
-            let value = String::from_utf8_lossy(&field.unfolded()).to_ascii_lowercase();
-            own += usize::from(value.contains(&mark));
-        }
-        if hops >= MOST_HOPS || own >= MOST_OWN_HOPS {
-            return Err(Reply::new(
-                554,
-                Some([5, 4, 6]),
-                format!("The message has passed {hops} mail servers, {own} times this one: it goes in circles"),
-            ));
-        }
-        Ok(())
-    }
-
-    /// RFC 5321 section 4.4, folded with a single space.
-    fn received(&self, transaction: &Transaction, recipients: &[String]) -> String {
-        let address = match self.address.ip().to_canonical() {
-            IpAddr::V4(address) => format!("[{address}]"),
-            IpAddr::V6(address) => format!("[IPv6:{address}]"),
-        };
-        let smtputf8 = transaction.smtputf8 == Smtputf8::Requested;
-        let (helo, protocol) = self.peer.as_ref().map_or(("unknown", "SMTP"), |peer| {
-            (peer.helo.as_str(), peer.protocol(smtputf8))
-        });
-        let mut random = [0; 8];
-        self.gateway.with_rng(|rng| rng.fill_bytes(&mut random));
-        // With several recipients the field would tell each of the others, hidden ones too.
-        let only = match recipients {
-            [only] if only.is_ascii() => format!("\r\n for <{only}>"),
-            _ => String::new(),
-        };
+/// The greeting for those who may not send and cannot log in either.
+pub(crate) fn not_allowed_here(peer: IpAddr) -> Reply {
+    Reply::new(
+        554,
+        Some([5, 7, 1]),
         format!(
-            "Received: from {helo} ({address})\r\n by {} ({SOFTWARE})\r\n with {protocol} id {}{only};\r\n {}\r\n",
-            self.gateway.config.hostname,
-            HEXLOWER.encode(&random),
-            date(self.gateway.clock.now())
-        )
-    }
+            "{} may not send mail here; ask the operator of this gateway to list your network",
+            peer.to_canonical()
+        ),
+    )
 }
 
 /// What goes on of MAIL: all that the next hop understands.
@@ -473,53 +430,5 @@ fn next_hop_failure(error: &ClientError) -> Reply {
         ClientError::Address { .. } => Reply::new(553, Some([5, 1, 3]), error.to_string()),
         ClientError::NotCanonical { .. } => Reply::new(554, Some([5, 6, 0]), error.to_string()),
         _ => Reply::try_later([4, 4, 1], "The next mail server cannot be reached; try again later"),
-    }
-}
-
-/// RFC 5322 section 3.3, in UTC.
-pub(crate) fn date(at: Timestamp) -> String {
-    let days = at.unix().div_euclid(86_400);
-    // 1970-01-01 was a Thursday.
-    let weekday = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][usize::try_from(days.rem_euclid(7)).unwrap_or(0)];
-    // RFC 3339 in UTC: 2026-11-22T10:00:00Z.
-    let text = at.to_string();
-    let months = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let month = text[5..7]
-        .parse::<usize>()
-        .ok()
-        .and_then(|month| months.get(month.wrapping_sub(1)))
-        .copied()
-        .unwrap_or("Jan");
-    format!(
-        "{weekday}, {} {month} {} {} +0000",
-        &text[8..10],
-        &text[..4],
-        &text[11..19]
-    )
-}
-
-pub(crate) const SOFTWARE: &str = "Sealwright";
-
-/// Postfix has the same limit (hopcount_limit).
-pub(crate) const MOST_HOPS: usize = 50;
-
-/// Once on the way out, once more where a provider hands mail back; a third time is a circle.
-const MOST_OWN_HOPS: usize = 3;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_those_of_rfc_5322() {
-        for (seconds, expected) in [
-            (0, "Thu, 01 Jan 1970 00:00:00 +0000"),
-            (1_795_341_600, "Sun, 22 Nov 2026 10:00:00 +0000"),
-            (951_782_400, "Tue, 29 Feb 2000 00:00:00 +0000"),
-        ] {
-            assert_eq!(date(Timestamp::from_unix(seconds)), expected);
-        }
     }
 }

@@ -10,6 +10,7 @@ use milter::server::Endpoint;
 use policies::time::Clock;
 use rand_core::UnwrapErr;
 use smtp::server::{Authentication, Extension, Settings};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -18,6 +19,9 @@ use crate::filter::Filter;
 use crate::gateway::{Gateway, GatewayParts};
 use crate::http;
 use crate::inbound::{Inbound, InboundFilter};
+use crate::queue::config::{Door, Mode};
+use crate::queue::door::QueueRelay;
+use crate::queue::{Queue, metrics};
 use crate::relay::Relay;
 use crate::users;
 
@@ -41,7 +45,7 @@ impl Server {
     pub async fn serve(gateway: Arc<Gateway>) -> Result<Running, Error> {
         gateway.remove_orphaned_keys().await?;
         let config = gateway.config();
-        let settings = Settings {
+        let settings = |extensions| Settings {
             max_message_size: config.max_message_size,
             tls: Some(gateway.server_tls.clone()),
             authentication: gateway.users.as_ref().map(|users| {
@@ -50,16 +54,65 @@ impl Server {
                 authentication.iterations = users::ITERATIONS;
                 authentication
             }),
-            extensions: if config.next_hop.dsn {
-                vec![Extension::DSN]
-            } else {
-                Vec::new()
-            },
+            extensions,
             ..Settings::new(&config.hostname)
         };
-        let server =
-            smtp::server::Server::bind(&config.listen.to_string(), settings, Relay::new(gateway.clone())).await?;
-        let smtp_addr = server.local_addr();
+        let first = Door {
+            listen: config.listen,
+            mode: config.mode,
+        };
+        let doors: Vec<Door> = [first].into_iter().chain(config.doors.iter().copied()).collect();
+        let (queue, queue_tasks) = match doors.iter().any(|door| door.mode == Mode::Queue) {
+            true => {
+                let (queue, tasks) = Queue::start(gateway.clone()).await?;
+                (Some(queue), tasks)
+            }
+            false => (None, Vec::new()),
+        };
+        let (stop, stopping) = watch::channel(());
+        let mut addresses = Vec::new();
+        let mut tasks = Vec::new();
+        for door in doors {
+            let address = door.listen.to_string();
+            let (address, task) = match (door.mode, &queue) {
+                (Mode::Queue, Some(queue)) => {
+                    let relay = QueueRelay::new(queue.clone());
+                    let server = smtp::server::Server::bind(&address, settings(vec![Extension::DSN]), relay).await?;
+                    (server.local_addr(), tokio::spawn(server.run(stopped(stopping.clone()))))
+                }
+                _ => {
+                    let extensions = if config.next_hop.dsn {
+                        vec![Extension::DSN]
+                    } else {
+                        Vec::new()
+                    };
+                    let relay = Relay::new(gateway.clone());
+                    let server = smtp::server::Server::bind(&address, settings(extensions), relay).await?;
+                    (server.local_addr(), tokio::spawn(server.run(stopped(stopping.clone()))))
+                }
+            };
+            addresses.push(address);
+            tasks.push(task);
+        }
+        let metrics = match &config.metrics {
+            None => None,
+            Some(metrics) => {
+                let failed = |source| Error::Listen {
+                    address: metrics.listen,
+                    source,
+                };
+                let listener = TcpListener::bind(metrics.listen).await.map_err(failed)?;
+                let address = listener.local_addr().map_err(failed)?;
+                let serve = axum::serve(listener, metrics::router(gateway.clone()));
+                let serve = serve.with_graceful_shutdown(stopped(stopping.clone()));
+                tasks.push(tokio::spawn(async move {
+                    if let Err(error) = serve.await {
+                        tracing::error!(%error, "the figures are no longer served");
+                    }
+                }));
+                Some(address)
+            }
+        };
         let filter = match &config.milter {
             None => None,
             Some(endpoint) => {
@@ -100,7 +153,6 @@ impl Server {
         };
         let inbound_addr = inbound.as_ref().map(smtp::server::Server::local_addr);
         let inbound_milter = inbound_filter.as_ref().map(|filter| filter.endpoint().clone());
-        let (stop, stopping) = watch::channel(());
         let api_addr = api.as_ref().map(|(bound, ..)| *bound);
         let api = api.map(|(_, server, service)| {
             let handle = axum_server::Handle::new();
@@ -117,23 +169,22 @@ impl Server {
         });
         let inbound = inbound.map(|server| tokio::spawn(server.run(stopped(stopping.clone()))));
         let inbound_filter = inbound_filter.map(|filter| tokio::spawn(filter.run(stopped(stopping.clone()))));
-        let relay = tokio::spawn(server.run(stopped(stopping.clone())));
-        let filter = filter.map(|filter| tokio::spawn(filter.run(stopped(stopping.clone()))));
-        let revocations = tokio::spawn(watch_revocations(gateway, stopping));
+        tasks.extend(inbound);
+        tasks.extend(inbound_filter);
+        tasks.extend(api);
+        tasks.extend(filter.map(|filter| tokio::spawn(filter.run(stopped(stopping.clone())))));
+        tasks.push(tokio::spawn(watch_revocations(gateway, stopping)));
         Ok(Running {
-            smtp_addr,
+            addresses,
             milter,
             inbound_addr,
             inbound_milter,
             api_addr,
+            metrics,
             stop,
-            tasks: [relay, revocations]
-                .into_iter()
-                .chain(filter)
-                .chain(inbound)
-                .chain(inbound_filter)
-                .chain(api)
-                .collect(),
+            tasks,
+            queue,
+            queue_tasks,
         })
     }
 }
@@ -141,19 +192,33 @@ impl Server {
 /// A gateway at work. Dropping it stops it, without waiting for what is under way.
 #[derive(Debug)]
 pub struct Running {
-    smtp_addr: SocketAddr,
+    /// At least one.
+    addresses: Vec<SocketAddr>,
     milter: Option<Endpoint>,
     inbound_addr: Option<SocketAddr>,
     inbound_milter: Option<Endpoint>,
     api_addr: Option<SocketAddr>,
+    metrics: Option<SocketAddr>,
     stop: watch::Sender<()>,
     tasks: Vec<JoinHandle<()>>,
+    queue: Option<Arc<Queue>>,
+    queue_tasks: Vec<JoinHandle<()>>,
 }
 
 impl Running {
     /// Where it listens, with the port the system has chosen.
-    pub const fn smtp_addr(&self) -> SocketAddr {
-        self.smtp_addr
+    pub fn smtp_addr(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    /// The same for all its doors, the first one first.
+    pub fn doors(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where Prometheus finds the figures.
+    pub const fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// Where the HTTP API is, if there is one.
@@ -176,10 +241,18 @@ impl Running {
         self.milter.as_ref()
     }
 
-    /// Takes no more mail, lets transactions end and then returns.
+    /// Takes no more mail, lets transactions and then deliveries end, and returns. What is still queued stays queued.
     pub async fn shutdown(self) {
         drop(self.stop);
         for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of the gateway ended abnormally");
+            }
+        }
+        if let Some(queue) = &self.queue {
+            queue.stop().await;
+        }
+        for task in self.queue_tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task of the gateway ended abnormally");
             }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io::Write as _;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use smtp::auth::{Authenticator, Password, ScramCredentials, ServerSecret, Unavailable, Verdict};
 use smtp::server::Peer;
 
+use crate::config::Config;
 use crate::error::Error;
 use crate::identity::blocking;
 use crate::wishes::TrustFields;
@@ -48,6 +50,16 @@ struct UserEntry {
 pub(crate) struct Rights {
     pub(crate) may_sign_for: Vec<MaySign>,
     pub(crate) fields: TrustFields,
+}
+
+impl Rights {
+    /// What everybody in the network of this address may do; `None` if nothing.
+    pub(crate) fn of_network(config: &Config, peer: IpAddr) -> Option<Self> {
+        Some(Self {
+            may_sign_for: config.authorized_from(peer)?,
+            fields: config.fields_from(peer),
+        })
+    }
 }
 
 /// All users, as they were read last.

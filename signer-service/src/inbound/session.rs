@@ -15,7 +15,7 @@ use crate::config::Inbound as Settings;
 use crate::delivered;
 use crate::engine::{refusal_reply, reply};
 use crate::gateway::Gateway;
-use crate::relay::{MOST_HOPS, SOFTWARE, date};
+use crate::trace::{MOST_HOPS, SOFTWARE, date};
 use crate::treatment::Refusal;
 
 /// Takes incoming mail from those networks that the configuration names.

@@ -2,5 +2,6 @@
 
 pub(crate) mod gateway_tokens;
 pub(crate) mod identities;
+pub(crate) mod queue;
 pub(crate) mod recipient_certificates;
 pub(crate) mod submissions;

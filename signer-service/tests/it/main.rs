@@ -10,6 +10,7 @@ mod messages;
 mod policy;
 mod postfix;
 mod protection;
+mod queue;
 mod refusals;
 mod relay;
 mod support;

@@ -257,7 +257,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<FixedClock>,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) folder: tempfile::TempDir,
-    running: Running,
+    pub(crate) running: Running,
 }
 
 impl World {

@@ -124,8 +124,9 @@ impl Connection {
             .iter()
             .chain(&delivery.per_recipient)
             .any(Reply::is_positive);
-        if delivery.mail.is_positive() && !is_over && self.usable {
-            self.reset().await?;
+        if delivery.mail.is_positive() && !is_over && self.usable && self.reset().await.is_err() {
+            // What was said of the message counts all the same, also of a server that hangs up after a refusal.
+            self.usable = false;
         }
         Ok(delivery)
     }
