@@ -1,6 +1,7 @@
 //! Queue mode: what was answered 250 is delivered, bounced or still queued (invariant 10).
 
 mod admin;
+mod crash;
 mod failures;
 mod nodes;
 mod notices;
@@ -12,7 +13,7 @@ use policies::time::Span;
 use signer_service::queue::RecipientState;
 use signer_service::queue::admin::ListedMessage;
 use smtp::Reply;
-use smtp::client::{Connection, Delivery, Target, Timeouts, TlsPolicy};
+use smtp::client::{ClientError, Connection, Delivery, Target, Timeouts, TlsPolicy};
 use smtp::envelope::{MailFrom, Parameter, RcptTo};
 use smtp::server::Settings;
 use smtp::sink::Sink;
@@ -36,6 +37,10 @@ async fn world() -> World {
 }
 
 async fn connect(door: SocketAddr) -> Connection {
+    try_connect(door).await.unwrap()
+}
+
+async fn try_connect(door: SocketAddr) -> Result<Connection, ClientError> {
     let target = Target {
         host: door.ip().to_string(),
         port: door.port(),
@@ -47,9 +52,7 @@ async fn connect(door: SocketAddr) -> Connection {
         .unwrap()
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
-    Connection::connect(&target, "sender.test", &Arc::new(tls), Timeouts::default())
-        .await
-        .unwrap()
+    Connection::connect(&target, "sender.test", &Arc::new(tls), Timeouts::default()).await
 }
 
 /// Hands a message to the door that queues.
