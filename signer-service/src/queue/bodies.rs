@@ -7,13 +7,14 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, RetryConfig};
 
 /// Where bodies are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +84,12 @@ impl Bodies {
                 let mut builder = AmazonS3Builder::from_env()
                     .with_bucket_name(&s3.bucket)
                     .with_region(&s3.region)
-                    .with_allow_http(s3.plain_http);
+                    .with_allow_http(s3.plain_http)
+                    .with_retry(RetryConfig {
+                        max_retries: 3,
+                        retry_timeout: PATIENCE,
+                        ..RetryConfig::default()
+                    });
                 if let Some(endpoint) = &s3.endpoint {
                     builder = builder.with_endpoint(endpoint);
                 }
@@ -160,3 +166,6 @@ fn make_private_folder(folder: &std::path::Path) -> std::io::Result<()> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)
 }
+
+/// A sender waits for its answer meanwhile, and can try again by itself.
+const PATIENCE: Duration = Duration::from_secs(10);

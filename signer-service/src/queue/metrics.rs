@@ -79,7 +79,7 @@ async fn show_metrics(State(gateway): State<Arc<Gateway>>) -> Response {
         .db
         .read(|conn| store::counts(conn).map_err(crate::error::Error::from))
         .await;
-    let (states, oldest) = match counted {
+    let counts = match counted {
         Ok(counted) => counted,
         Err(error) => {
             tracing::error!(%error, "the queue could not be counted");
@@ -89,13 +89,16 @@ async fn show_metrics(State(gateway): State<Arc<Gateway>>) -> Response {
     let mut text = gateway.metrics.render();
     text.push_str("# HELP sealwright_gateway_queue_recipients Recipients in the queue, whichever node has them.\n# TYPE sealwright_gateway_queue_recipients gauge\n");
     for state in [store::RecipientState::Queued, store::RecipientState::Held] {
-        let count = states
+        let count = counts
+            .recipients
             .iter()
             .find(|(known, _)| *known == state)
             .map_or(0, |(_, count)| *count);
         let _ = writeln!(text, "sealwright_gateway_queue_recipients{{state=\"{state}\"}} {count}");
     }
-    let age = oldest.map_or(0, |oldest| (gateway.clock.now().unix() - oldest).max(0));
+    let age = counts
+        .oldest
+        .map_or(0, |oldest| (gateway.clock.now().unix() - oldest).max(0));
     let _ = write!(
         text,
         "# HELP sealwright_gateway_queue_oldest_seconds Age of the oldest message in the queue.\n# TYPE sealwright_gateway_queue_oldest_seconds gauge\nsealwright_gateway_queue_oldest_seconds {age}\n"

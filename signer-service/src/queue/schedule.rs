@@ -25,7 +25,7 @@ impl Default for Schedule {
     /// RFC 5321 section 4.5.4.1: half an hour between attempts as a rule, sooner at first, for four to five days.
     fn default() -> Self {
         Self {
-            waits: [5, 15, 30, 60, 120, 240].map(|minutes| Span::minutes(minutes)).to_vec(),
+            waits: [5, 15, 30, 60, 120, 240].map(Span::minutes).to_vec(),
             give_up_after: Span::days(5),
             notice_after: Some(Span::hours(4)),
         }

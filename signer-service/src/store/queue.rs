@@ -465,8 +465,16 @@ pub(crate) fn drop_open(conn: &mut AnyConnection, id: &str, now: Timestamp) -> Q
     Ok(dropped)
 }
 
-/// How many recipients are in each state, and when the oldest queued message came.
-pub(crate) fn counts(conn: &mut AnyConnection) -> QueryResult<(Vec<(RecipientState, i64)>, Option<i64>)> {
+/// What is in the queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Counts {
+    /// How many recipients are in each of the open states.
+    pub(crate) recipients: Vec<(RecipientState, i64)>,
+    /// When the oldest open message came.
+    pub(crate) oldest: Option<i64>,
+}
+
+pub(crate) fn counts(conn: &mut AnyConnection) -> QueryResult<Counts> {
     let counted: Vec<(AsText<RecipientState>, i64)> = queue_recipients::table
         .filter(queue_recipients::state.eq_any([AsText(RecipientState::Queued), AsText(RecipientState::Held)]))
         .group_by(queue_recipients::state)
@@ -476,10 +484,10 @@ pub(crate) fn counts(conn: &mut AnyConnection) -> QueryResult<(Vec<(RecipientSta
         .filter(queue_messages::open_recipients.gt(0))
         .select(diesel::dsl::min(queue_messages::received_at))
         .first(conn)?;
-    Ok((
-        counted.into_iter().map(|(state, count)| (state.0, count)).collect(),
+    Ok(Counts {
+        recipients: counted.into_iter().map(|(state, count)| (state.0, count)).collect(),
         oldest,
-    ))
+    })
 }
 
 /// PostgreSQL takes 65,535 parameters per statement; a recipient has eleven.

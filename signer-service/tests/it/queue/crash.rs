@@ -17,14 +17,16 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use signer_service::config::Config;
 use signer_service::gateway::{Gateway, GatewayParts};
-use signer_service::queue::Schedule;
 use signer_service::queue::config::{Door, Mode};
+use signer_service::queue::{S3, Schedule, Storage};
 use signer_service::server::Server;
 use tokio::task::JoinHandle;
 
 use super::*;
 
 const FOLDER: &str = "SEALWRIGHT_CRASH_TEST_FOLDER";
+/// Where bodies are, if not in the folder.
+const S3_ENDPOINT: &str = "SEALWRIGHT_CRASH_TEST_S3";
 
 #[derive(Debug)]
 struct SystemClock;
@@ -51,6 +53,15 @@ async fn gateway_that_is_killed() {
         ..Schedule::default()
     };
     config.queue.lease = Duration::from_secs(2);
+    if let Ok(endpoint) = std::env::var(S3_ENDPOINT) {
+        config.queue.storage = Storage::S3(S3 {
+            bucket: "mail".to_owned(),
+            region: "us-east-1".to_owned(),
+            endpoint: Some(endpoint),
+            prefix: "gateway".to_owned(),
+            plain_http: true,
+        });
+    }
     let parts = GatewayParts {
         clock: Arc::new(SystemClock),
         rng: Box::new(rand_core::UnwrapErr(rand::rngs::SysRng)),
@@ -62,19 +73,30 @@ async fn gateway_that_is_killed() {
     std::future::pending::<()>().await;
 }
 
-struct Victim {
+/// A gateway in a process of its own.
+pub(super) struct Victim {
     process: Child,
-    door: SocketAddr,
+    pub(super) door: SocketAddr,
 }
 
 impl Victim {
     fn start(folder: &Path, crash_at: Option<&str>) -> Self {
+        Self::start_with(folder, crash_at, None)
+    }
+
+    pub(super) fn start_with(folder: &Path, crash_at: Option<&str>, s3: Option<&str>) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
             .args(["--exact", "queue::crash::gateway_that_is_killed", "--nocapture"])
             .env(FOLDER, folder)
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
+        if let Some(endpoint) = s3 {
+            command.env(S3_ENDPOINT, endpoint);
+            command
+                .env("AWS_ACCESS_KEY_ID", "test")
+                .env("AWS_SECRET_ACCESS_KEY", "test");
+        }
         if let Some(crash_at) = crash_at {
             command.env("SEALWRIGHT_CRASH_AT", crash_at);
         }
