@@ -18,6 +18,7 @@ use crate::issuance::{IssuanceObserver, TracingObserver};
 use crate::issuers::Issuers;
 use crate::mail::Mailer;
 use crate::ocsp::Ocsp;
+use crate::subject_keys::{self, WeakKeys};
 use crate::validation::control::Fetch;
 
 /// The running certificate authority.
@@ -30,6 +31,7 @@ pub struct App {
     pub(crate) mail: Mailer,
     pub(crate) config: Config,
     pub(crate) issuers: Issuers,
+    pub(crate) weak_keys: WeakKeys,
     pub(crate) ocsp: Ocsp,
     pub(crate) audit_key: AuditKey,
     pub(crate) observer: Arc<dyn IssuanceObserver>,
@@ -98,6 +100,8 @@ impl App {
             },
         };
         let db = Pool::open(&config.database)?;
+        let weak_keys = WeakKeys::read(&config.issuance.weak_key_lists)?;
+        subject_keys::backfill(&db).await?;
         let mail = match parts.mail {
             Some(mail) => mail,
             None => Mailer::from_config(&config.mail)?,
@@ -120,6 +124,7 @@ impl App {
             mail,
             config,
             issuers,
+            weak_keys,
             ocsp,
             observer: parts.observer,
             dns,

@@ -116,6 +116,12 @@ impl Config {
             issuance: Issuance {
                 validity_days: file.issuance.validity_days,
                 crl_refresh_hours: file.issuance.crl_refresh_hours,
+                weak_key_lists: file
+                    .issuance
+                    .weak_key_lists
+                    .iter()
+                    .map(|list| folder.join(list))
+                    .collect(),
             },
             ocsp: Ocsp {
                 enabled: file.ocsp.enabled,
@@ -265,6 +271,8 @@ pub struct Issuance {
     pub validity_days: Option<u32>,
     /// How often a new CRL is made even when nothing was revoked.
     pub crl_refresh_hours: u32,
+    /// Lists of keys that were generated weakly, in the format of Debian's openssl-blacklist.
+    pub weak_key_lists: Vec<PathBuf>,
 }
 
 impl Issuance {
@@ -332,6 +340,11 @@ pub(crate) fn template(
     line(
         "Shortens the validity that the profiles give to certificates.",
         "# validity_days = 365".to_owned(),
+    );
+    line(
+        "Lists of keys that anybody can compute, such as Debian's of 2008, in the format of its package openssl-blacklist:\n\
+         weak_key_lists = [\"blacklist.RSA-2048\"]",
+        String::new(),
     );
     line("", "\n[ocsp]".to_owned());
     line(
@@ -487,6 +500,7 @@ impl Default for KeysSection {
 struct IssuanceSection {
     validity_days: Option<u32>,
     crl_refresh_hours: u32,
+    weak_key_lists: Vec<PathBuf>,
 }
 
 impl Default for IssuanceSection {
@@ -494,6 +508,7 @@ impl Default for IssuanceSection {
         Self {
             validity_days: None,
             crl_refresh_hours: default_crl_refresh_hours(),
+            weak_key_lists: Vec::new(),
         }
     }
 }

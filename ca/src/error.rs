@@ -46,6 +46,20 @@ pub enum Error {
     #[error("the public key was reported as compromised with certificate {serial} (BR 6.1.1.3): make a new key")]
     KeyCompromised { serial: String },
 
+    /// The key is in a certificate of another account (BR 6.1.1.3).
+    #[error(
+        "the public key is certified for another subscriber already (BR 6.1.1.3): make a new key, on a machine with good \
+         randomness, and give it to nobody"
+    )]
+    KeyOfAnotherSubscriber,
+
+    /// The key is on a list of keys that were generated weakly (BR 6.1.1.3).
+    #[error(
+        "the public key is on a list of keys that anybody can compute, such as Debian's of 2008 (BR 6.1.1.3): make a new \
+         key with current software"
+    )]
+    KeyListedAsWeak,
+
     /// The same idempotency key came with another request.
     #[error("the idempotency key {key:?} was used for another order ({order}): use a new key for a new order")]
     IdempotencyKeyReused { key: String, order: String },

@@ -42,6 +42,7 @@ pub(crate) fn issue(app: &App, order: &PendingOrder) -> Result<Issued, Error> {
         Ok::<_, Error>((evidence, plans::of_account(conn, account, now)?))
     })?;
     let tier = tier(order, &evidence, &plan, now)?;
+    app.weak_keys.check(&order.public_key)?;
     let profile = profile::profile(tier, order.generation);
     let request = Request {
         tier,

@@ -27,6 +27,7 @@ mod signature;
 mod store;
 #[cfg(test)]
 mod stories;
+mod subject_keys;
 #[cfg(test)]
 mod testing;
 pub mod validation;

@@ -9,12 +9,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use der::{Decode, Encode};
 use policies::mailbox::Mailbox;
 use policies::tier::{Generation, Tier};
 use policies::time::{Span, Timestamp};
 use spki::SubjectPublicKeyInfoOwned;
-use x509_cert::certificate::TbsCertificate;
 
 use crate::accounts::{AccountId, Caller, Role};
 use crate::app::{App, on_blocking_thread};
@@ -22,9 +20,9 @@ use crate::audit::{self, Action};
 use crate::certificates;
 use crate::error::Error;
 use crate::issuance;
-use crate::revocation::Reason;
 use crate::store;
 use crate::store::orders::{Move, OrderRow};
+use crate::subject_keys;
 use request::CertificateRequest;
 
 /// What a caller wants.
@@ -44,7 +42,7 @@ pub struct NewOrder {
 /// The returned order is `Valid`, or `Pending` with what is missing, or `Invalid` with the lint that refused it.
 ///
 /// # Errors
-/// The request or its key is not usable, the idempotency key stands for another order, or the caller has no account.
+/// The request or its key is not usable, or the key may not be certified (BR 6.1.1.3), the idempotency key stands for another order, or the caller has no account.
 /// After any other error the order stays pending and may be placed again with the same idempotency key.
 pub async fn place(app: &Arc<App>, caller: &Caller, request: NewOrder) -> Result<Order, Error> {
     let account = match (caller.role, &caller.account) {
@@ -61,7 +59,12 @@ pub async fn place(app: &Arc<App>, caller: &Caller, request: NewOrder) -> Result
         check_idempotency_key(key)?;
     }
     let parsed = CertificateRequest::parse(&request.certificate_request)?;
-    refuse_compromised(app, parsed.public_key()).await?;
+    // For a quick answer; what counts is decided where the certificate is recorded.
+    app.weak_keys.check(parsed.public_key())?;
+    let (key, asking) = (subject_keys::spki_sha256(parsed.public_key())?, account.clone());
+    app.db
+        .read(move |conn| subject_keys::check(conn, &key, &asking))
+        .await?;
 
     let now = app.now();
     let row = OrderRow {
@@ -157,7 +160,10 @@ fn settle(app: &App, order: &PendingOrder) -> Result<(), Error> {
         | Error::SeatsTaken { .. }
         | Error::CaaRefused { .. } => PENDING,
         // The same evidence would give the same certificate again.
-        Error::LintRefused { .. } => INVALID,
+        Error::LintRefused { .. }
+        | Error::KeyCompromised { .. }
+        | Error::KeyOfAnotherSubscriber
+        | Error::KeyListedAsWeak => INVALID,
         // Somebody else is at it: the order shows how far they are.
         Error::StateChanged { kind: "order", .. } => return Ok(()),
         _ => return Err(error),
@@ -443,25 +449,6 @@ fn check_idempotency_key(key: &str) -> Result<(), Error> {
         }),
         false => Ok(()),
     }
-}
-
-/// BR 6.1.1.3: a key known to be compromised is certified no more, for nobody.
-async fn refuse_compromised(app: &App, key: &SubjectPublicKeyInfoOwned) -> Result<(), Error> {
-    let compromised = app
-        .db
-        .read(|conn| {
-            let reason = Reason::KeyCompromise;
-            Ok::<_, Error>(store::certificates::with_revocation_reason(conn, reason.as_ref())?)
-        })
-        .await?;
-    let key = key.to_der().map_err(Error::encoding("the public key"))?;
-    for (serial, tbs) in compromised {
-        let earlier = TbsCertificate::from_der(&tbs).and_then(|tbs| tbs.subject_public_key_info().to_der());
-        if earlier.is_ok_and(|earlier| earlier == key) {
-            return Err(Error::KeyCompromised { serial });
-        }
-    }
-    Ok(())
 }
 
 fn not_found(id: &str) -> Error {

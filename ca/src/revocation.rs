@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use policies::tier::Tier;
+use policies::time::Timestamp;
 use x509_cert::ext::pkix::CrlReason;
 
 use crate::accounts::{AccountId, Caller, Role};
@@ -15,13 +16,15 @@ use crate::certificates::{self, Certificate};
 use crate::crl;
 use crate::error::Error;
 use crate::store;
+use crate::store::certificates::CertificateRow;
 use crate::validation::retry_waiting_orders;
 
 /// Revokes a certificate and publishes a new CRL.
 ///
 /// Subscribers and gateways revoke what belongs to their account; operators and officers revoke anything. Revoking
 /// again changes nothing and succeeds, except that keyCompromise replaces any other reason, since a key does not
-/// become less compromised by having been revoked before (RFC 5280 section 5.3.1).
+/// become less compromised by having been revoked before (RFC 5280 section 5.3.1). It revokes every certificate of
+/// that key, and no other will be issued.
 ///
 /// When the CRL cannot be made now, the certificate is revoked nevertheless and the CRL follows with the next run of
 /// [`crate::jobs::refresh_crls`].
@@ -151,12 +154,17 @@ async fn record(app: &Arc<App>, caller: &Caller, serial: &str, reason: Reason) -
                 }
                 (Some(_), _) => return Ok((row, false)),
             }
-            let details = serde_json::json!({
-                "certificate": row.id,
-                "serial": row.serial,
-                "reason": reason.as_ref(),
-            });
-            audit::append(conn, now, &actor, Action::CertificateRevoked, &details)?;
+            append(conn, now, &actor, &row, reason)?;
+            if let (Reason::KeyCompromise, Some(key)) = (reason, &row.spki_sha256) {
+                // BR 4.9.1.1 (3) is about the key: nothing else that it is certified with may stay valid, and nothing
+                // new is certified with it (BR 6.1.1.3).
+                store::subject_keys::mark_compromised(conn, key, &row.serial, now.unix())?;
+                for other in store::certificates::unrevoked_of_key(conn, key, now.unix())? {
+                    if store::certificates::revoke(conn, &other.id, now.unix(), reason.stored())? {
+                        append(conn, now, &actor, &other, reason)?;
+                    }
+                }
+            }
             let row = store::certificates::find(conn, &row.id)?;
             let row = row.ok_or_else(|| Error::NotFound {
                 kind: "certificate",
@@ -166,6 +174,21 @@ async fn record(app: &Arc<App>, caller: &Caller, serial: &str, reason: Reason) -
         })
         .await?;
     Ok((Certificate::from_row(row)?, changed))
+}
+
+fn append(
+    conn: &mut migrations::AnyConnection,
+    now: Timestamp,
+    actor: &str,
+    row: &CertificateRow,
+    reason: Reason,
+) -> Result<(), Error> {
+    let details = serde_json::json!({
+        "certificate": row.id,
+        "serial": row.serial,
+        "reason": reason.as_ref(),
+    });
+    audit::append(conn, now, actor, Action::CertificateRevoked, &details)
 }
 
 /// Why a certificate is revoked (RFC 5280 section 5.3.1, as far as BR 7.2.2 lets it stand for subscribers).

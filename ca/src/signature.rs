@@ -8,6 +8,7 @@ use const_oid::db::{rfc5912, rfc8410};
 use der::{Decode, Encode};
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use p256::pkcs8::DecodePublicKey;
+use policies::weak_key::{has_close_primes, is_roca};
 use rsa::traits::PublicKeyParts;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
@@ -111,6 +112,13 @@ fn check_rsa(key: &rsa::RsaPublicKey) -> Result<(), String> {
     let bits = key.n().bits();
     if !ALLOWED_RSA_BITS.contains(&bits) {
         return Err(format!("its RSA modulus has {bits} bits"));
+    }
+    // BR 6.1.1.3: what anybody can compute the private key of. The lints refuse it as well; this is the earlier answer.
+    if is_roca(&key.n().to_be_bytes()) {
+        return Err("it has the fingerprint of a faulty generator (ROCA, CVE-2017-15361; BR 6.1.1.3)".to_owned());
+    }
+    if has_close_primes(&key.n().to_be_bytes()) {
+        return Err("the two primes of its modulus are close to each other (BR 6.1.1.3)".to_owned());
     }
     // BR 6.1.6 asks for an odd exponent of at least 3; every generator in use chooses this one.
     if key.e().to_be_bytes_trimmed_vartime().as_ref() != RSA_EXPONENT {

@@ -16,3 +16,4 @@ pub(crate) mod notices;
 pub(crate) mod ocsp_responders;
 pub(crate) mod orders;
 pub(crate) mod rosters;
+pub(crate) mod subject_keys;

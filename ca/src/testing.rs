@@ -366,9 +366,10 @@ impl Proof {
 
 const ORGANIZATION: &str = "NTRDE-DEK1101R.HRB12345";
 
-/// An order of a P-256 certificate.
+/// An order of a P-256 certificate, for a new key: no two subscribers have the same.
 pub(crate) fn order(address: &str, tier: TierChoice) -> NewOrder {
-    order_with_key(address, tier, &*keys::testing::p256())
+    let key = keys::ExportableKey::generate(KeyAlgorithm::P256).unwrap();
+    order_with_key(address, tier, &*key.signing_key())
 }
 
 pub(crate) fn order_with_key(address: &str, tier: TierChoice, key: &dyn SigningKey) -> NewOrder {

@@ -175,6 +175,18 @@ diesel::table! {
         signed_at -> Nullable<BigInt>,
         revoked_at -> Nullable<BigInt>,
         revocation_reason -> Nullable<Text>,
+        spki_sha256 -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    subject_keys (spki_sha256) {
+        spki_sha256 -> Binary,
+        account_id -> Text,
+        first_claimed_at -> BigInt,
+        last_claimed_at -> BigInt,
+        compromised_at -> Nullable<BigInt>,
+        compromised_serial -> Nullable<Text>,
     }
 }
 

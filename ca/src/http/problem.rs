@@ -133,6 +133,18 @@ impl From<Error> for HttpProblem {
                 "The key is known as compromised",
             )
             .in_section("6.1.1.3"),
+            Error::KeyOfAnotherSubscriber => problem(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "key-of-another-subscriber",
+                "The key belongs to another subscriber",
+            )
+            .in_section("6.1.1.3"),
+            Error::KeyListedAsWeak => problem(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "key-weak",
+                "The key is known to be weak",
+            )
+            .in_section("6.1.1.3"),
             Error::Evidence(cause) => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "evidence",

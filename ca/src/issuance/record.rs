@@ -19,6 +19,7 @@ use crate::plans;
 use crate::store;
 use crate::store::certificates::{CertificateRow, CertificateState};
 use crate::store::orders::Move;
+use crate::subject_keys;
 
 /// What is committed to the database and may now be signed, once.
 ///
@@ -57,6 +58,7 @@ impl Recorded {
 ///
 /// # Errors
 /// [`Error::PlanExcludes`] and [`Error::SeatsTaken`] when the account's plan has no room for it;
+/// [`Error::KeyCompromised`] and [`Error::KeyOfAnotherSubscriber`] when the key may not be certified (BR 6.1.1.3);
 /// [`Error::StateChanged`] when the order is no longer pending; [`Error::Database`] when the serial is taken, or a
 /// proof is not in the database; whatever the audit log says.
 pub(super) fn record(
@@ -83,6 +85,7 @@ pub(super) fn record(
             serial,
         });
     }
+    let key = subject_keys::spki_sha256(tbs.subject_public_key_info())?;
     let instant = |time: &x509_cert::time::Time| {
         // A certificate time is at most the end of the year 9999.
         i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX)
@@ -108,6 +111,7 @@ pub(super) fn record(
         signed_at: None,
         revoked_at: None,
         revocation_reason: None,
+        spki_sha256: Some(key.clone()),
     };
     // One proof may serve two purposes, such as control of a domain.
     let evidence: BTreeSet<&str> = approved.evidence().iter().map(AsRef::as_ref).collect();
@@ -126,6 +130,8 @@ pub(super) fn record(
     app.db.write_blocking(|conn| {
         // Here, where the record is committed, nothing goes around the plan, and two orders cannot take one seat.
         plans::of_account(conn, &order.account, now)?.check(approved.tier(), &row.mailbox)?;
+        // Nor around who may have this key, whatever was known when the order was placed.
+        subject_keys::claim(conn, &key, &order.account, now)?;
         store::certificates::insert(conn, &row)?;
         for evidence_id in &evidence {
             store::certificates::link_evidence(conn, &row.id, evidence_id)?;

@@ -72,6 +72,7 @@ pub(crate) struct CertificateRow {
     pub(crate) signed_at: Option<i64>,
     pub(crate) revoked_at: Option<i64>,
     pub(crate) revocation_reason: Option<String>,
+    pub(crate) spki_sha256: Option<Vec<u8>>,
 }
 
 pub(crate) fn insert(conn: &mut AnyConnection, row: &CertificateRow) -> QueryResult<()> {
@@ -212,11 +213,35 @@ pub(crate) fn last_revocation(conn: &mut AnyConnection, issuer_id: &str) -> Quer
         .first(conn)
 }
 
-/// Serial and TBS of everything that was revoked for a compromised key.
-pub(crate) fn with_revocation_reason(conn: &mut AnyConnection, reason: &str) -> QueryResult<Vec<(String, Vec<u8>)>> {
+/// Certificates whose key was not written down, oldest first.
+pub(crate) fn without_key(conn: &mut AnyConnection, limit: i64) -> QueryResult<Vec<CertificateRow>> {
     certificates::table
-        .filter(certificates::revocation_reason.eq(reason))
-        .select((certificates::serial, certificates::tbs))
+        .filter(certificates::spki_sha256.is_null())
+        .select(CertificateRow::as_select())
+        .order(certificates::id.asc())
+        .limit(limit)
+        .load(conn)
+}
+
+pub(crate) fn set_key(conn: &mut AnyConnection, id: &str, spki_sha256: &[u8]) -> QueryResult<()> {
+    diesel::update(certificates::table.filter(certificates::id.eq(id)))
+        .set(certificates::spki_sha256.eq(Some(spki_sha256)))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Certificates of a key that neither are revoked nor expired before `instant`.
+pub(crate) fn unrevoked_of_key(
+    conn: &mut AnyConnection,
+    spki_sha256: &[u8],
+    instant: i64,
+) -> QueryResult<Vec<CertificateRow>> {
+    certificates::table
+        .filter(certificates::spki_sha256.eq(Some(spki_sha256)))
+        .filter(certificates::revoked_at.is_null())
+        .filter(certificates::not_after.ge(instant))
+        .select(CertificateRow::as_select())
+        .order(certificates::id.asc())
         .load(conn)
 }
 

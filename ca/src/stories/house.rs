@@ -16,7 +16,7 @@ use crate::init::{Options, init};
 use crate::issuance::TracingObserver;
 use crate::mail::Mailer;
 use crate::orders::{OrderState, TierChoice, place};
-use crate::testing::{Database, FixtureKeys, Proof, START, WatchedKeys, World, options, order};
+use crate::testing::{Database, FixtureKeys, Proof, START, WatchedKeys, World, options};
 
 /// Production's software keys, with a clock of ours.
 fn software_parts() -> AppParts {
@@ -261,7 +261,8 @@ async fn golden() -> (Vec<u8>, Vec<u8>) {
     for proof in Proof::everything("ada@example.com") {
         world.prove(&ada, proof, Span::hours(1)).await;
     }
-    let mut request = order("ada@example.com", TierChoice::Exactly(Tier::V4));
+    let tier = TierChoice::Exactly(Tier::V4);
+    let mut request = crate::testing::order_with_key("ada@example.com", tier, &*keys::testing::p256());
     request.generation = Generation::Strict;
     // ECDSA signatures in requests are random, and of no influence.
     let placed = place(&world.app, &ada, request).await.unwrap();

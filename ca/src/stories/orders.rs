@@ -6,7 +6,7 @@ use policies::time::Span;
 use super::world;
 use crate::accounts::Role;
 use crate::error::Error;
-use crate::orders::{OrderState, TierChoice, find, give_up_old, place};
+use crate::orders::{Order, OrderState, TierChoice, find, give_up_old, place, retry};
 use crate::revocation::{Reason, revoke};
 use crate::testing::{Database, Proof, order, order_with_key};
 
@@ -148,22 +148,23 @@ async fn requests_that_prove_no_possession_are_not_even_orders() {
 }
 
 #[tokio::test]
-async fn a_compromised_key_is_certified_for_nobody() {
+async fn a_compromised_key_is_certified_for_nobody_and_nothing_of_it_stays_valid() {
     let world = world!();
+    let key = keys::testing::rsa2048();
+    let order = || order_with_key(ADA, TierChoice::Best, &*key);
     let ada = world.subscriber("Ada").await;
     world.prove(&ada, Proof::mailbox(ADA), Span::hours(1)).await;
-    let placed = place(&world.app, &ada, order(ADA, TierChoice::Best)).await.unwrap();
-    let OrderState::Valid { serial, .. } = placed.state else {
-        panic!("{placed:?}")
-    };
+    let serial = serial(place(&world.app, &ada, order()).await.unwrap());
     revoke(&world.app, &ada, &serial, Reason::Superseded).await.unwrap();
-    place(&world.app, &ada, order(ADA, TierChoice::Best)).await.unwrap();
+    let second = self::serial(place(&world.app, &ada, order()).await.unwrap());
+    let unrelated = self::serial(place(&world.app, &ada, crate::testing::order(ADA, TierChoice::Best)).await.unwrap());
     revoke(&world.app, &ada, &serial, Reason::KeyCompromise).await.unwrap();
+    let reason = world.row(&second).await.revocation_reason;
+    assert_eq!(reason.as_deref(), Some("keyCompromise"));
+    assert_eq!(world.row(&unrelated).await.revoked_at, None);
     let eve = world.subscriber("Eve").await;
     for caller in [&ada, &eve] {
-        let error = place(&world.app, caller, order(ADA, TierChoice::Best))
-            .await
-            .unwrap_err();
+        let error = place(&world.app, caller, order()).await.unwrap_err();
         assert!(
             matches!(&error, Error::KeyCompromised { serial: found } if *found == serial),
             "{error}"
@@ -172,6 +173,102 @@ async fn a_compromised_key_is_certified_for_nobody() {
     let other = order_with_key(ADA, TierChoice::Best, &*keys::testing::p384());
     let placed = place(&world.app, &ada, other).await.unwrap();
     assert!(matches!(placed.state, OrderState::Valid { .. }), "{placed:?}");
+    crate::audit::verify(&world.app).await.unwrap();
+}
+
+fn serial(order: Order) -> String {
+    match order.state {
+        OrderState::Valid { serial, .. } => serial,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_another_subscriber_is_refused_and_nothing_is_placed() {
+    let world = world!();
+    let key = keys::testing::p384();
+    let order = || order_with_key(ADA, TierChoice::Best, &*key);
+    let (ada, eve) = (world.subscriber("Ada").await, world.subscriber("Eve").await);
+    for caller in [&ada, &eve] {
+        world.prove(caller, Proof::mailbox(ADA), Span::hours(1)).await;
+    }
+    place(&world.app, &ada, order()).await.unwrap();
+    let error = place(&world.app, &eve, order()).await.unwrap_err();
+    assert!(matches!(error, Error::KeyOfAnotherSubscriber), "{error}");
+    assert_eq!(world.certificates().await.len(), 1);
+    // Its owner may renew with it.
+    place(&world.app, &ada, order()).await.unwrap();
+    assert_eq!(world.certificates().await.len(), 2);
+}
+
+/// What is asked early may have changed since: orders that waited, and two at once.
+#[tokio::test]
+async fn whose_key_it_is_is_decided_where_the_certificate_is_recorded() {
+    let world = world!();
+    let key = keys::testing::p384();
+    let order = || order_with_key(ADA, TierChoice::Best, &*key);
+    let (ada, eve) = (world.subscriber("Ada").await, world.subscriber("Eve").await);
+    // Neither has evidence yet, so neither key is taken.
+    let waiting = place(&world.app, &eve, order()).await.unwrap();
+    let mine = place(&world.app, &ada, order()).await.unwrap();
+    world.prove(&ada, Proof::mailbox(ADA), Span::hours(1)).await;
+    retry(&world.app, ada.account.as_ref().unwrap()).await.unwrap();
+    serial(find(&world.app, &ada, &mine.id).await.unwrap());
+    world.prove(&eve, Proof::mailbox(ADA), Span::hours(1)).await;
+    retry(&world.app, eve.account.as_ref().unwrap()).await.unwrap();
+    let OrderState::Invalid { problem } = find(&world.app, &eve, &waiting.id).await.unwrap().state else {
+        panic!("somebody else's key was certified")
+    };
+    assert!(problem.contains("another subscriber") && problem.contains("6.1.1.3"), "{problem}");
+    assert_eq!(world.certificates().await.len(), 1);
+}
+
+#[tokio::test]
+async fn one_key_ordered_by_many_accounts_at_once_is_certified_for_one() {
+    let world = world!();
+    let mut placing = Vec::new();
+    for number in 0..6 {
+        let caller = world.subscriber(&format!("Subscriber {number}")).await;
+        world.prove(&caller, Proof::mailbox(ADA), Span::hours(1)).await;
+        let app = world.app.clone();
+        let order = order_with_key(ADA, TierChoice::Best, &*keys::testing::p384());
+        placing.push(tokio::spawn(async move { place(&app, &caller, order).await }));
+    }
+    let mut valid = 0;
+    for placed in placing {
+        match placed.await.unwrap() {
+            Ok(order) => match order.state {
+                OrderState::Valid { .. } => valid += 1,
+                OrderState::Invalid { problem } => assert!(problem.contains("another subscriber"), "{problem}"),
+                other => panic!("{other:?}"),
+            },
+            Err(error) => assert!(matches!(error, Error::KeyOfAnotherSubscriber), "{error}"),
+        }
+    }
+    assert_eq!(valid, 1);
+    assert_eq!(world.certificates().await.len(), 1);
+}
+
+#[tokio::test]
+async fn keys_of_certificates_from_before_are_written_down_at_the_start() {
+    let world = world!();
+    let key = keys::testing::rsa2048();
+    let order = || order_with_key(ADA, TierChoice::Best, &*key);
+    let (ada, eve) = (world.subscriber("Ada").await, world.subscriber("Eve").await);
+    for caller in [&ada, &eve] {
+        world.prove(caller, Proof::mailbox(ADA), Span::hours(1)).await;
+    }
+    let serial = serial(place(&world.app, &ada, order()).await.unwrap());
+    let forget = "UPDATE certificates SET spki_sha256 = NULL; DELETE FROM subject_keys;";
+    world.tamper(forget).await;
+    crate::subject_keys::backfill(&world.app.db).await.unwrap();
+    let error = place(&world.app, &eve, order()).await.unwrap_err();
+    assert!(matches!(error, Error::KeyOfAnotherSubscriber), "{error}");
+    revoke(&world.app, &ada, &serial, Reason::KeyCompromise).await.unwrap();
+    world.tamper(forget).await;
+    crate::subject_keys::backfill(&world.app.db).await.unwrap();
+    let error = place(&world.app, &ada, order()).await.unwrap_err();
+    assert!(matches!(error, Error::KeyCompromised { .. }), "{error}");
 }
 
 #[tokio::test]
