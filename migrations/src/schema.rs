@@ -392,6 +392,93 @@ diesel::table! {
 
 diesel::joinable!(queue_recipients -> queue_messages (message_id));
 diesel::allow_tables_to_appear_in_same_query!(queue_messages, queue_recipients, queue_nodes);
+diesel::table! {
+    acme_external_keys (id) {
+        id -> Text,
+        account_id -> Text,
+        name -> Text,
+        sealed -> Binary,
+        created_by -> Text,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        used_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    acme_accounts (id) {
+        id -> Text,
+        account_id -> Text,
+        principal_id -> Text,
+        external_key_id -> Text,
+        jwk -> Text,
+        thumbprint -> Text,
+        contacts -> Text,
+        terms_agreed_at -> Nullable<BigInt>,
+        state -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    acme_orders (id) {
+        id -> Text,
+        acme_account_id -> Text,
+        mailbox -> Text,
+        tier -> Text,
+        order_id -> Nullable<Text>,
+        replaces -> Nullable<Text>,
+        problem -> Nullable<Text>,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    acme_authorizations (id) {
+        id -> Text,
+        acme_account_id -> Text,
+        acme_order_id -> Text,
+        mailbox -> Text,
+        state -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        reply_tag -> Text,
+        token_part1 -> Nullable<Binary>,
+        token_part2 -> Text,
+        message_id -> Nullable<Text>,
+        mailed_at -> Nullable<BigInt>,
+        client_ready_at -> Nullable<BigInt>,
+        validated_at -> Nullable<BigInt>,
+        evidence_id -> Nullable<Text>,
+        problem -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    acme_used_nonces (nonce) {
+        nonce -> Text,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    acme_secrets (name) {
+        name -> Text,
+        sealed -> Binary,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    evidence_for_order (evidence_id) {
+        evidence_id -> Text,
+        order_id -> Text,
+    }
+}
+
 diesel::joinable!(principals -> accounts (account_id));
 diesel::joinable!(api_tokens -> principals (principal_id));
 diesel::joinable!(cases -> accounts (account_id));
@@ -412,7 +499,11 @@ diesel::joinable!(certificates -> orders (order_id));
 diesel::joinable!(certificate_evidence -> certificates (certificate_id));
 diesel::joinable!(certificate_evidence -> evidence (evidence_id));
 diesel::joinable!(crls -> issuers (issuer_id));
+diesel::joinable!(acme_authorizations -> acme_accounts (acme_account_id));
 diesel::allow_tables_to_appear_in_same_query!(evidence, evidence_withdrawals);
+diesel::allow_tables_to_appear_in_same_query!(evidence, evidence_for_order);
+diesel::allow_tables_to_appear_in_same_query!(acme_orders, orders);
+diesel::allow_tables_to_appear_in_same_query!(acme_authorizations, acme_accounts, acme_orders);
 diesel::allow_tables_to_appear_in_same_query!(
     accounts,
     principals,
