@@ -13,6 +13,9 @@ use crate::time::Span;
 pub enum Method {
     /// A random value mailed to the address came back. Section 3.2.2.2.
     MailboxByEmail,
+    /// A reply to a random value mailed to the address, signed by its domain, with the digest of an ACME key. Section
+    /// 3.2.2.4, RFC 8823. It counts for the one request it was made for, see [`Method::counts_for_one_request`].
+    MailboxByAcme,
     /// A random value mailed to an address such as postmaster@ of the domain came back. Section 3.2.2.1 with section
     /// 3.2.2.4.4 of the TLS Baseline Requirements.
     DomainConstructedEmail,
@@ -41,8 +44,9 @@ pub enum Method {
 
 impl Method {
     /// All methods.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::MailboxByEmail,
+        Self::MailboxByAcme,
         Self::DomainConstructedEmail,
         Self::DomainDnsChange,
         Self::DomainWebsiteChange,
@@ -60,6 +64,7 @@ impl Method {
     pub const fn section(self) -> &'static str {
         match self {
             Self::MailboxByEmail => "3.2.2.2",
+            Self::MailboxByAcme => "3.2.2.4",
             Self::DomainConstructedEmail | Self::DomainDnsChange | Self::DomainWebsiteChange => "3.2.2.1",
             Self::RegisterExtract | Self::LegalEntityIdentifierRecord | Self::OrganizationAttestation => "3.2.3.2.1",
             Self::IdentityDocument | Self::EmployerAttestation => "3.2.4.1",
@@ -92,7 +97,7 @@ impl Method {
     #[must_use]
     pub const fn proves(self, kind: FactKind) -> bool {
         match self {
-            Self::MailboxByEmail => matches!(kind, FactKind::MailboxControl),
+            Self::MailboxByEmail | Self::MailboxByAcme => matches!(kind, FactKind::MailboxControl),
             Self::DomainConstructedEmail | Self::DomainDnsChange | Self::DomainWebsiteChange => {
                 matches!(kind, FactKind::DomainControl)
             }
@@ -105,11 +110,20 @@ impl Method {
         }
     }
 
-    /// For how long after its collection such evidence may be used. See section 4.2.1.
+    /// Whether such evidence serves the request it was collected for and no other. Section 3.2.2.4: "The Random Value
+    /// SHALL NOT be reused by the CA for other Certificate Requests". Whoever keeps evidence hands it to
+    /// [`approve`](crate::issuance::approve) with that request only.
+    #[must_use]
+    pub const fn counts_for_one_request(self) -> bool {
+        matches!(self, Self::MailboxByAcme)
+    }
+
+    /// For how long after its collection such evidence may be used. See section 4.2.1, which names no period for section
+    /// 3.2.2.4: the one request that it serves may wait as long as with control shown by mail.
     #[must_use]
     pub const fn reuse_limit(self) -> Span {
         match self {
-            Self::MailboxByEmail => Span::days(30),
+            Self::MailboxByEmail | Self::MailboxByAcme => Span::days(30),
             Self::DomainConstructedEmail | Self::DomainDnsChange | Self::DomainWebsiteChange => Span::days(398),
             Self::RegisterExtract
             | Self::LegalEntityIdentifierRecord
@@ -126,6 +140,7 @@ impl AsRef<str> for Method {
     fn as_ref(&self) -> &str {
         match self {
             Self::MailboxByEmail => "mailbox-by-email",
+            Self::MailboxByAcme => "mailbox-by-acme",
             Self::DomainConstructedEmail => "domain-constructed-email",
             Self::DomainDnsChange => "domain-dns-change",
             Self::DomainWebsiteChange => "domain-website-change",
