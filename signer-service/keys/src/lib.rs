@@ -46,7 +46,7 @@ pub use pkcs11::{Pkcs11KeyStore, Pkcs11Settings};
 pub use recipient_key::{
     AgreedKey, Curve, KeyDerivation, KeyTransport, RecipientKey, RecipientKeyKind, UnusableRecipientKey, shared_info,
 };
-pub use request::certificate_request;
+pub use request::{certificate_request, mailbox_request};
 pub use settings::{StoreKind, StoreSettings};
 pub use signing::{Signature, SigningKey};
 pub use software::SoftwareKeyStore;

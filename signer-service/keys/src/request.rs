@@ -1,6 +1,6 @@
 //! Certificate requests (PKCS#10, RFC 2986).
 
-use rcgen::{CertificateParams, DistinguishedName, DnType};
+use rcgen::{CertificateParams, DistinguishedName, DnType, SanType};
 
 use crate::adapter::Using;
 use crate::{KeyError, SigningKey};
@@ -19,6 +19,23 @@ pub fn certificate_request(key: &dyn SigningKey, common_name: &str) -> Result<Ve
     if !common_name.is_empty() {
         parameters.distinguished_name.push(DnType::CommonName, common_name);
     }
+    sign(key, &parameters)
+}
+
+/// A certificate request in DER for a mailbox, as ACME wants it (RFC 8555 section 7.4): an empty subject, and the address
+/// as an rfc822Name in the subject alternative name.
+pub fn mailbox_request(key: &dyn SigningKey, address: &str) -> Result<Vec<u8>, KeyError> {
+    let name = address.to_owned().try_into().map_err(|source| KeyError::Encoding {
+        what: "certificate request",
+        source: Box::new(source),
+    })?;
+    let mut parameters = CertificateParams::default();
+    parameters.distinguished_name = DistinguishedName::new();
+    parameters.subject_alt_names = vec![SanType::Rfc822Name(name)];
+    sign(key, &parameters)
+}
+
+fn sign(key: &dyn SigningKey, parameters: &CertificateParams) -> Result<Vec<u8>, KeyError> {
     // rcgen would drop the reason why a key did not sign, so the key is asked through something that keeps it.
     let failure = std::cell::RefCell::new(None);
     let request = parameters.serialize_request(&Remembering {
@@ -101,6 +118,17 @@ mod tests {
         // Asks for nothing else: no attributes.
         let parsed = x509_cert::request::CertReq::from_der(&der).unwrap();
         assert!(parsed.info.attributes.is_empty());
+    }
+
+    #[test]
+    fn a_request_for_a_mailbox_names_it_in_the_alternative_name_alone() {
+        let der = mailbox_request(&*testing::p384(), "alice@example.com").unwrap();
+        let request = X509Req::from_der(&der).unwrap();
+        assert!(request.verify(&oracle::public_key(&*testing::p384())).unwrap());
+        assert_eq!(request.subject_name().entries().count(), 0);
+        assert_eq!(request.extensions().unwrap().len(), 1);
+        assert!(der.windows(17).any(|window| window == b"alice@example.com"));
+        assert!(mailbox_request(&*testing::p256(), "älice@example.com").is_err());
     }
 
     #[test]
