@@ -45,6 +45,13 @@ impl fmt::Display for AccountId {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PrincipalId(String);
 
+impl PrincipalId {
+    /// For identifiers that come from the database, and names of actors that are no principals.
+    pub(crate) fn from_stored(id: String) -> Self {
+        Self(id)
+    }
+}
+
 impl AsRef<str> for PrincipalId {
     fn as_ref(&self) -> &str {
         &self.0

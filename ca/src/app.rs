@@ -10,7 +10,11 @@ use keys::{KeyStore, SoftwareKeyStore, StoreSettings};
 use migrations::Pool;
 use policies::time::{Clock, Timestamp};
 use rand_core::{CryptoRng, UnwrapErr};
+use zeroize::Zeroizing;
 
+use crate::acme::Acme;
+use crate::acme::dkim::{ResolvedTextRecords, TextRecords};
+use crate::acme::nonce::NonceKey;
 use crate::audit::AuditKey;
 use crate::config::Config;
 use crate::error::Error;
@@ -37,6 +41,7 @@ pub struct App {
     pub(crate) observer: Arc<dyn IssuanceObserver>,
     pub(crate) dns: dns::Resolver,
     pub(crate) fetch: Fetch,
+    acme: Option<Acme>,
     /// Where the API really listens, once it does.
     pub(crate) listening_at: OnceLock<SocketAddr>,
 }
@@ -53,6 +58,8 @@ pub struct AppParts {
     pub keys: Option<Arc<dyn KeyStore>>,
     /// Replaces the DNS servers and the trust anchor that the configuration names.
     pub dns: Option<dns::ResolverConfig>,
+    /// Replaces the resolver that finds the DKIM keys of those who reply to ACME challenges.
+    pub text_records: Option<Arc<dyn TextRecords>>,
 }
 
 impl AppParts {
@@ -66,6 +73,7 @@ impl AppParts {
             mail: None,
             keys: None,
             dns: None,
+            text_records: None,
         }
     }
 }
@@ -113,6 +121,20 @@ impl App {
         let dns = dns::Resolver::new(&dns)?;
         let fetch = Fetch::new(config.website);
         let audit_key = AuditKey::open(&*keys)?;
+        let mut rng = parts.rng;
+        let acme = match &config.acme {
+            None => None,
+            Some(settings) => {
+                let mut fresh = Zeroizing::new([0; 32]);
+                rng.fill_bytes(&mut *fresh);
+                let nonces = NonceKey::open(&db, &sealing, fresh, parts.clock.now()).await?;
+                let text_records: Arc<dyn TextRecords> = match parts.text_records {
+                    Some(text_records) => text_records,
+                    None => Arc::new(ResolvedTextRecords(dns.clone())),
+                };
+                Some(Acme::open(settings.clone(), &*keys, nonces, text_records)?)
+            }
+        };
         let ocsp = Ocsp::new(Arc::clone(&keys));
         let issuers = Issuers::open(&db, keys).await?;
         Ok(Arc::new(Self {
@@ -120,7 +142,7 @@ impl App {
             audit_key,
             sealing,
             clock: parts.clock,
-            rng: Mutex::new(parts.rng),
+            rng: Mutex::new(rng),
             mail,
             config,
             issuers,
@@ -129,6 +151,7 @@ impl App {
             observer: parts.observer,
             dns,
             fetch,
+            acme,
             listening_at: OnceLock::new(),
         }))
     }
@@ -141,6 +164,14 @@ impl App {
     /// What the operator configured.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The ACME server, if ca.toml asks for one.
+    pub(crate) fn acme(&self) -> Result<&Acme, Error> {
+        self.acme.as_ref().ok_or_else(|| Error::NotFound {
+            kind: "section of ca.toml",
+            id: "[acme]".to_owned(),
+        })
     }
 
     /// What links to the API begin with, without a slash at the end.

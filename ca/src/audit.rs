@@ -85,10 +85,15 @@ pub enum Action {
     DomainChallengeBegun,
     DomainValidated,
     DomainNotValidated,
+    ExternalKeyCreated,
+    ExternalKeyRevoked,
+    AcmeAccountCreated,
+    AcmeAccountChanged,
+    AcmeOrderPlaced,
 }
 
 impl Action {
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 36] = [
         Self::AuthorityInitialized,
         Self::OrderPlaced,
         Self::OrderRefused,
@@ -120,6 +125,11 @@ impl Action {
         Self::DomainChallengeBegun,
         Self::DomainValidated,
         Self::DomainNotValidated,
+        Self::ExternalKeyCreated,
+        Self::ExternalKeyRevoked,
+        Self::AcmeAccountCreated,
+        Self::AcmeAccountChanged,
+        Self::AcmeOrderPlaced,
     ];
 }
 
@@ -157,6 +167,11 @@ impl AsRef<str> for Action {
             Self::DomainChallengeBegun => "domain-challenge-begun",
             Self::DomainValidated => "domain-validated",
             Self::DomainNotValidated => "domain-not-validated",
+            Self::ExternalKeyCreated => "external-key-created",
+            Self::ExternalKeyRevoked => "external-key-revoked",
+            Self::AcmeAccountCreated => "acme-account-created",
+            Self::AcmeAccountChanged => "acme-account-changed",
+            Self::AcmeOrderPlaced => "acme-order-placed",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! Exit status: 0 done, 1 refused or failed, 2 usage or an unreadable input.
 
 mod account;
+mod acme;
 mod audit;
 mod certificate;
 mod crl;
@@ -74,6 +75,9 @@ pub enum Command {
     /// Rosters: the employees of an organization, from a CSV file
     #[command(subcommand)]
     Roster(roster::Command),
+    /// ACME: keys for clients, what they have ordered, and the DNS records it needs
+    #[command(subcommand)]
+    Acme(acme::Command),
     /// Tokens: who may call the API
     #[command(subcommand)]
     Token(token::Command),
@@ -175,6 +179,7 @@ impl Command {
             Self::Lint(_) => return None,
             Self::Init(arguments) => &arguments.data,
             Self::List(arguments) => &arguments.data,
+            Self::Acme(command) => command.data(),
             Self::Plan(command) => command.data(),
             Self::Roster(command) => command.data(),
             Self::Domain(command) => command.data(),
@@ -211,6 +216,7 @@ async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure>
         Command::Revoke { serial, reason, .. } => certificate::revoke(&app, &local, &serial, reason, format).await,
         Command::Account(command) => account::run(&app, &local, command, format).await,
         Command::Token(command) => token::run(&app, &local, command, format).await,
+        Command::Acme(command) => acme::run(&app, &local, command, format).await,
         Command::Plan(command) => plan::run(&app, &local, command, format).await,
         Command::Roster(command) => roster::run(&app, &local, command, format).await,
         Command::Domain(command) => domain::run(&app, &local, command, format).await,

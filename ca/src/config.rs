@@ -2,6 +2,7 @@
 //!
 //! Every key has a working default except the ones that only the operator can know; an unknown key is an error.
 
+mod acme;
 mod dns;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use policies::url::{HttpUrl, InvalidUrl};
 use serde::Deserialize;
 
 use crate::error::Error;
+pub use acme::Acme;
 pub use dns::{Caa, Dns, Website};
 
 /// What the operator decided, checked.
@@ -43,6 +45,8 @@ pub struct Config {
     pub dns: Dns,
     pub caa: Caa,
     pub website: Website,
+    /// The ACME server, when there is to be one.
+    pub acme: Option<Acme>,
 }
 
 impl Config {
@@ -126,6 +130,7 @@ impl Config {
             ocsp: Ocsp {
                 enabled: file.ocsp.enabled,
             },
+            acme: file.acme.map(acme::AcmeSection::check).transpose()?,
             folder,
         })
     }
@@ -439,6 +444,7 @@ struct ConfigFile {
     caa: dns::CaaSection,
     #[serde(default)]
     website: dns::WebsiteSection,
+    acme: Option<acme::AcmeSection>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -553,6 +559,7 @@ const fn default_crl_refresh_hours() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::acme::dkim::ReplyFields;
 
     const LEAST: &str = "public_url = \"http://pki.example.com\"\n";
 
@@ -680,6 +687,29 @@ mod tests {
         check(&format!("{LEAST}[caa]\n{because}"), Err("check is not \"off\""));
         check(&format!("{LEAST}[caa]\ncheck = \"sometimes\""), Err("sometimes"));
         check(&format!("{LEAST}[caa]\ncheck = false"), Err("check"));
+    }
+
+    #[test]
+    fn the_acme_server_is_configured_completely_or_refused() {
+        let acme = |text: &str| format!("{LEAST}[acme]\n{text}");
+        let least = "mail_from = \"acme@ca.example.com\"\n";
+        let config = Config::parse(Path::new("/data"), &acme(least)).unwrap().acme.unwrap();
+        assert_eq!(
+            (&*config.hostname, &*config.dkim_selector),
+            ("ca.example.com", "sealwright")
+        );
+        assert_eq!(config.reply_fields, ReplyFields::All);
+        check(&acme(&format!("{least}reply_fields = \"present\"")), Ok(()));
+        check(&acme(&format!("{least}reply_fields = \"none\"")), Err("none"));
+        check(&acme(""), Err("mail_from"));
+        check(&acme("mail_from = \"ca.example.com\""), Err("mail_from"));
+        check(&acme("mail_from = \"acme+x@ca.example.com\""), Err("plus sign"));
+        check(&acme(&format!("{least}dkim_selector = \"a.b\"")), Err("dkim_selector"));
+        check(
+            &acme(&format!("{least}terms_of_service = \"http://x\"")),
+            Err("https://"),
+        );
+        check(&acme(&format!("{least}port = 25")), Err("port"));
     }
 
     #[test]

@@ -257,6 +257,12 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// The server for replies to ACME challenges could not be started.
+    #[error(
+        "cannot receive replies to ACME challenges: stop what uses the address, or change `acme.listen` in ca.toml"
+    )]
+    MailReceiver(#[source] smtp::server::ServerError),
+
     /// The TLS identity of the API could not be opened.
     #[error("the API has no usable TLS certificate")]
     Tls(#[source] keys::KeyError),

@@ -4,6 +4,7 @@ pub mod problem;
 pub mod router;
 
 mod accounts;
+mod acme;
 mod auth;
 mod cases;
 mod certificates;

@@ -38,7 +38,7 @@ pub(crate) fn issue(app: &App, order: &PendingOrder) -> Result<Issued, Error> {
     // 1. Approve: the evidence is read here and now, whatever anybody checked before.
     let account = &order.account;
     let (evidence, plan) = app.db.read_blocking(|conn| {
-        let evidence = store::evidence::of_account(conn, account)?;
+        let evidence = store::evidence::for_order(conn, account, &order.id)?;
         Ok::<_, Error>((evidence, plans::of_account(conn, account, now)?))
     })?;
     let tier = tier(order, &evidence, &plan, now)?;

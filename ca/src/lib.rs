@@ -1,6 +1,7 @@
 //! The certificate authority: orders, cases, issuance, revocation, audit.
 
 pub mod accounts;
+pub mod acme;
 pub mod app;
 pub mod audit;
 pub mod caa;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use lettre::address::Envelope;
 use lettre::message::{Mailbox as Header, MultiPart};
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
@@ -113,6 +114,58 @@ impl Mailer {
                     text: notice.text,
                     html: notice.html,
                     bytes: message.formatted(),
+                });
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands over a message that was put together and signed elsewhere, byte for byte.
+    pub(crate) async fn send_message(
+        &self,
+        from: &str,
+        to: &Mailbox,
+        subject: &str,
+        text: &str,
+        message: Vec<u8>,
+    ) -> Result<(), Error> {
+        let unusable = |reason: String| Error::MailAddress {
+            address: to.to_string(),
+            reason,
+        };
+        match &self.way {
+            Way::Nowhere => Err(Error::NoMailServer),
+            Way::Smtp { transport, server } => {
+                let sender: Address = from
+                    .parse()
+                    .map_err(|error: lettre::address::AddressError| unusable(error.to_string()))?;
+                let domain: &str = to.domain().as_ref();
+                let recipient = Address::new(to.local_part(), domain).map_err(|error| unusable(error.to_string()))?;
+                let envelope =
+                    Envelope::new(Some(sender), vec![recipient]).map_err(|error| unusable(error.to_string()))?;
+                match transport.send_raw(&envelope, &message).await {
+                    Ok(_) => Ok(()),
+                    Err(source) => Err(Error::MailNotSent {
+                        server: server.clone(),
+                        source: Box::new(source),
+                    }),
+                }
+            }
+            Way::File { folder } => {
+                let folder = folder.clone();
+                let written = tokio::task::spawn_blocking(move || write_next_file(&folder, &message)).await;
+                match written {
+                    Ok(result) => result,
+                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                }
+            }
+            Way::Memory(outbox) => {
+                outbox.push(SentMail {
+                    to: to.to_string(),
+                    subject: subject.to_owned(),
+                    text: text.to_owned(),
+                    html: String::new(),
+                    bytes: message,
                 });
                 Ok(())
             }

@@ -45,6 +45,17 @@ pub struct NewOrder {
 /// The request or its key is not usable, or the key may not be certified (BR 6.1.1.3), the idempotency key stands for another order, or the caller has no account.
 /// After any other error the order stays pending and may be placed again with the same idempotency key.
 pub async fn place(app: &Arc<App>, caller: &Caller, request: NewOrder) -> Result<Order, Error> {
+    place_and_tie(app, caller, request, |_, _| Ok(())).await
+}
+
+/// As [`place`]. `tie` runs in the transaction that places the order, with its identifier: what it writes belongs to the
+/// order from the beginning, and when it fails nothing is placed.
+pub(crate) async fn place_and_tie(
+    app: &Arc<App>,
+    caller: &Caller,
+    request: NewOrder,
+    mut tie: impl FnMut(&mut migrations::AnyConnection, &str) -> Result<(), Error> + Send + 'static,
+) -> Result<Order, Error> {
     let account = match (caller.role, &caller.account) {
         (Role::Subscriber | Role::Gateway, Some(account)) => account.clone(),
         _ => {
@@ -82,7 +93,16 @@ pub async fn place(app: &Arc<App>, caller: &Caller, request: NewOrder) -> Result
         created_at: now.unix(),
         updated_at: now.unix(),
     };
-    let row = app.db.write(move |conn| insert_or_find(conn, &row, now)).await?;
+    let row = app
+        .db
+        .write(move |conn| {
+            let placed = insert_or_find(conn, &row, now)?;
+            if placed.id == row.id {
+                tie(conn, &row.id)?;
+            }
+            Ok::<_, Error>(placed)
+        })
+        .await?;
     attempt(app, row).await
 }
 
@@ -267,6 +287,23 @@ pub async fn find(app: &App, caller: &Caller, id: &str) -> Result<Order, Error> 
         })
         .await
         .map(|loaded| loaded.into_order(app))?
+}
+
+/// As [`find`], and goes on with an order whose first attempt failed before it came to an end.
+pub(crate) async fn find_and_go_on(app: &Arc<App>, caller: &Caller, id: &str) -> Result<Order, Error> {
+    let order = find(app, caller, id).await?;
+    if order.state != (OrderState::Pending { problem: None }) {
+        return Ok(order);
+    }
+    let wanted = id.to_owned();
+    let row = app
+        .db
+        .read(move |conn| Ok::<_, Error>(store::orders::find(conn, &wanted)?))
+        .await?;
+    match row {
+        Some(row) => attempt(app, row).await,
+        None => Ok(order),
+    }
 }
 
 /// An order, as callers see it.

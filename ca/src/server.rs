@@ -12,6 +12,7 @@ use keys::tls::TlsIdentity;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::acme::receiver::{self, Receiver};
 use crate::app::App;
 use crate::error::{self, Error};
 use crate::http::router;
@@ -53,9 +54,22 @@ impl Server {
         ))?;
         limit_header_time(public.http_builder());
 
+        let replies = match &config.acme {
+            None => None,
+            Some(acme) => {
+                let mut settings = receiver::settings(&acme.hostname);
+                settings.tls = Some(identity.server_config());
+                let address = acme.listen.to_string();
+                let server = smtp::server::Server::bind(&address, settings, Receiver(Arc::clone(&app))).await;
+                Some(server.map_err(Error::MailReceiver)?)
+            }
+        };
+        let replies_address = replies.as_ref().map(smtp::server::Server::local_addr);
+
         let api_handle = Handle::new();
         let public_handle = Handle::new();
         let (stop_jobs, mut stopped) = watch::channel(());
+        let mut stop_replies = stop_jobs.subscribe();
         let mut tasks = JoinSet::new();
         let api_service = router::api(Arc::clone(&app)).into_make_service();
         let served = api.handle(api_handle.clone()).serve(api_service);
@@ -63,6 +77,14 @@ impl Server {
         let public_service = router::public(Arc::clone(&app)).into_make_service();
         let served = public.handle(public_handle.clone()).serve(public_service);
         tasks.spawn(async move { log_end("CRLs and certificates", served.await) });
+        if let Some(replies) = replies {
+            tasks.spawn(async move {
+                let until_stopped = async move {
+                    let _ = stop_replies.changed().await;
+                };
+                replies.run(until_stopped).await;
+            });
+        }
         let jobs_app = Arc::clone(&app);
         tasks.spawn(async move {
             let until_stopped = async move {
@@ -73,11 +95,13 @@ impl Server {
         });
 
         Ok(Running {
+            acme_directory: crate::acme::operations::directory(&app).ok(),
             api_url: app.api_url(),
             public_url: format!("http://{public_address}"),
             tls_root_pem,
             api_address,
             public_address,
+            replies_address,
             handles: [api_handle, public_handle],
             stop_jobs,
             tasks,
@@ -88,10 +112,12 @@ impl Server {
 /// A certificate authority at work. Dropping it ends it at once; [`Running::shutdown`] lets requests finish.
 pub struct Running {
     api_url: String,
+    acme_directory: Option<String>,
     public_url: String,
     tls_root_pem: String,
     api_address: SocketAddr,
     public_address: SocketAddr,
+    replies_address: Option<SocketAddr>,
     handles: [Handle<SocketAddr>; 2],
     stop_jobs: watch::Sender<()>,
     tasks: JoinSet<()>,
@@ -121,6 +147,16 @@ impl Running {
     /// The address that was bound for CRLs and certificates.
     pub fn public_address(&self) -> SocketAddr {
         self.public_address
+    }
+
+    /// Where ACME clients begin, if ca.toml has a section `[acme]`.
+    pub fn acme_directory(&self) -> Option<&str> {
+        self.acme_directory.as_deref()
+    }
+
+    /// The address that was bound for replies to ACME challenges, if ca.toml has a section [acme].
+    pub fn replies_address(&self) -> Option<SocketAddr> {
+        self.replies_address
     }
 
     /// Accepts nothing new, lets requests finish for a few seconds, and returns when everything has ended.

@@ -3,6 +3,10 @@
 //! Rows stay in here or are turned into the domain's types by whoever asked; instants are whole seconds.
 
 pub(crate) mod accounts;
+pub(crate) mod acme_accounts;
+pub(crate) mod acme_authorizations;
+pub(crate) mod acme_nonces;
+pub(crate) mod acme_orders;
 pub(crate) mod audit;
 pub(crate) mod caa_checks;
 pub(crate) mod cases;

@@ -238,6 +238,7 @@ pub(crate) fn parts(
         mail: Some(mail),
         keys: Some(Arc::clone(keys) as _),
         dns: Some(local_dns().resolver_config()),
+        text_records: None,
     };
     (parts, outbox)
 }
@@ -513,6 +514,7 @@ impl KeyStore for FixtureKeys {
             ("issuing", false) => Ok(keys::testing::other_p256()),
             ("issuing", true) => Ok(keys::testing::rsa3072()),
             ("audit", _) => Ok(keys::testing::p256()),
+            ("acme-dkim", _) => Ok(keys::testing::rsa2048()),
             (id, _) if id.starts_with("ocsp-") => Ok(keys::testing::p256()),
             _ => Err(KeyError::NotFound {
                 id: id.clone(),

@@ -18,6 +18,8 @@ pub(super) async fn run(app: Arc<App>, format: Format) -> Result<(), Failure> {
         Format::Json => output::json(&serde_json::json!({
             "api": running.api_url(),
             "public": running.public_url(),
+            "acme": running.acme_directory(),
+            "acme_replies": running.replies_address().map(|address| address.to_string()),
             "tls_root": self_made_tls.then_some(&trust),
         }))?,
         Format::Text => {
@@ -27,6 +29,10 @@ pub(super) async fn run(app: Arc<App>, format: Format) -> Result<(), Failure> {
                 table.row(["  trust".to_owned(), trust.display().to_string()]);
             }
             table.row(["CRLs and certificates".to_owned(), running.public_url().to_owned()]);
+            if let (Some(directory), Some(replies)) = (running.acme_directory(), running.replies_address()) {
+                table.row(["ACME directory".to_owned(), directory.to_owned()]);
+                table.row(["  replies (SMTP)".to_owned(), replies.to_string()]);
+            }
             table.print()?;
             if !has_mail {
                 eprintln!(

@@ -221,6 +221,7 @@ impl From<Error> for HttpProblem {
             | Error::KeyStore(_)
             | Error::Sealing(_)
             | Error::Listen { .. }
+            | Error::MailReceiver(_)
             | Error::Tls(_)
             | Error::Template(_)
             | Error::Encoding { .. } => internal(),

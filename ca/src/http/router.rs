@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 
 use crate::app::App;
 use crate::http::{
-    accounts, cases, certificates, challenges, confirm, domains, mailboxes, ocsp, orders, plans, problem, public,
+    accounts, acme, cases, certificates, challenges, confirm, domains, mailboxes, ocsp, orders, plans, problem, public,
     request, rosters,
 };
 use crate::ocsp::LARGEST_REQUEST;
@@ -71,6 +71,10 @@ pub fn api(app: Arc<App>) -> Router {
         .route("/style.css", get(confirm::style))
         .route("/healthz", get(public::health))
         .route("/readyz", get(public::readiness));
+    let routes = match app.config.acme {
+        Some(_) => routes.merge(acme::routes()),
+        None => routes,
+    };
     finish(routes, app)
 }
 

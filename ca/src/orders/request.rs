@@ -3,9 +3,12 @@
 //! Names and extensions in it are ignored: a certificate says what evidence proves, not what was asked for
 //! (BR 3.2.5).
 
-use der::Decode;
+use const_oid::db::{rfc3280, rfc5912};
+use der::{Decode, Encode};
+use policies::mailbox::{Mailbox, MailboxName};
 use spki::SubjectPublicKeyInfoOwned;
-use x509_cert::request::CertReq;
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::request::{CertReq, ExtensionReq};
 
 use crate::error::Error;
 use crate::signature::{self, PublicKey};
@@ -14,6 +17,8 @@ use crate::signature::{self, PublicKey};
 #[derive(Clone, Debug)]
 pub(crate) struct CertificateRequest {
     public_key: SubjectPublicKeyInfoOwned,
+    /// The addresses in the subject and its alternative names; what is no address is kept as an error.
+    names: Result<Vec<Mailbox>, &'static str>,
 }
 
 impl CertificateRequest {
@@ -27,6 +32,7 @@ impl CertificateRequest {
             return Err(unusable("it is larger than 16 KiB"));
         }
         let request = CertReq::from_der(der).map_err(|_| unusable("it is not DER of a CertificationRequest"))?;
+        let names = names(&request);
         let public_key = request.info.public_key;
         let key = PublicKey::parse(&public_key).map_err(|reason| Error::KeyNotAllowed { reason })?;
         let signed = signature::signed_part(der).map_err(|_| unusable("it is not DER of a CertificationRequest"))?;
@@ -38,12 +44,75 @@ impl CertificateRequest {
         key.verify(&request.algorithm, signed, signature).map_err(|_| {
             unusable("it is not signed with the key it carries, or not with SHA-256, SHA-384 or SHA-512")
         })?;
-        Ok(Self { public_key })
+        Ok(Self { public_key, names })
+    }
+
+    /// RFC 8555 section 7.4: a request that comes through ACME names exactly the identifiers of its order. They are
+    /// compared and then forgotten, like all names in requests.
+    pub(crate) fn must_name_only(&self, mailbox: &Mailbox) -> Result<(), Error> {
+        let unusable = |reason: &str| Error::CertificateRequest {
+            reason: reason.to_owned(),
+        };
+        match &self.names {
+            Err(reason) => Err(unusable(reason)),
+            Ok(names) if names.is_empty() => Err(unusable(
+                "it names no address: put that of the order into its subject alternative name",
+            )),
+            Ok(names) if names.iter().all(|name| name == mailbox) => Ok(()),
+            Ok(_) => Err(unusable("it names another address than the order")),
+        }
     }
 
     pub(crate) fn public_key(&self) -> &SubjectPublicKeyInfoOwned {
         &self.public_key
     }
+}
+
+/// Every address that the request asks for: in the subject alternative name, and in the subject as emailAddress, or as
+/// a common name that looks like one.
+fn names(request: &CertReq) -> Result<Vec<Mailbox>, &'static str> {
+    let mut names = Vec::new();
+    for attribute in request.info.attributes.iter() {
+        if attribute.oid != rfc5912::ID_EXTENSION_REQ {
+            continue;
+        }
+        for value in attribute.values.iter() {
+            let extensions = value
+                .to_der()
+                .and_then(|der| ExtensionReq::from_der(&der))
+                .map_err(|_| "its extension request cannot be read")?;
+            for extension in extensions
+                .0
+                .iter()
+                .filter(|extension| extension.extn_id == rfc5912::ID_CE_SUBJECT_ALT_NAME)
+            {
+                let alternative = SubjectAltName::from_der(extension.extn_value.as_bytes())
+                    .map_err(|_| "its subject alternative name cannot be read")?;
+                for name in &alternative.0 {
+                    match MailboxName::from_general_name(name) {
+                        Ok(Some(name)) => names.push(
+                            Mailbox::from_subject_alternative_name(&name)
+                                .map_err(|_| "its subject alternative name holds what is no address")?,
+                        ),
+                        _ => return Err("its subject alternative name holds something else than addresses"),
+                    }
+                }
+            }
+        }
+    }
+    for attribute in request.info.subject.iter() {
+        let text = || str::from_utf8(attribute.value.value()).unwrap_or_default();
+        match attribute.oid {
+            rfc3280::EMAIL_ADDRESS => {
+                names.push(Mailbox::parse(text()).map_err(|_| "its emailAddress is no address")?);
+            }
+            const_oid::db::rfc4519::CN if text().contains('@') => {
+                names.push(Mailbox::parse(text()).map_err(|_| "its common name is nearly an address")?);
+            }
+            _ => {}
+        }
+    }
+    Ok(names)
 }
 
 /// A request with a 4096-bit key and some attributes has about two thousand.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use migrations::schema::{evidence, evidence_withdrawals};
+use migrations::schema::{evidence, evidence_for_order, evidence_withdrawals};
 use migrations::{AnyConnection, AsText};
 use policies::evidence::{Evidence, EvidenceId, EvidenceParts, Fact, FactKind, Method};
 use policies::time::Timestamp;
@@ -61,8 +61,25 @@ pub(crate) fn insert(
     Ok(())
 }
 
-/// Every proof that an account has and nobody withdrew, stale ones too, oldest first.
+/// Every proof that an account has and nobody withdrew, stale ones too, oldest first. Those that count for one request
+/// only are not among them.
 pub(crate) fn of_account(conn: &mut AnyConnection, account: &AccountId) -> Result<Vec<Evidence>, Error> {
+    load(conn, account, None)
+}
+
+/// As [`of_account`], with those that were collected for this very order (BR 3.2.2.4).
+pub(crate) fn for_order(conn: &mut AnyConnection, account: &AccountId, order: &str) -> Result<Vec<Evidence>, Error> {
+    load(conn, account, Some(order))
+}
+
+fn load(conn: &mut AnyConnection, account: &AccountId, order: Option<&str>) -> Result<Vec<Evidence>, Error> {
+    let of_this_order: Vec<String> = match order {
+        None => Vec::new(),
+        Some(order) => evidence_for_order::table
+            .filter(evidence_for_order::order_id.eq(order))
+            .select(evidence_for_order::evidence_id)
+            .load(conn)?,
+    };
     let rows: Vec<EvidenceRow> = evidence::table
         .filter(evidence::account_id.eq(account.as_ref().to_owned()))
         .filter(diesel::dsl::not(diesel::dsl::exists(
@@ -71,7 +88,10 @@ pub(crate) fn of_account(conn: &mut AnyConnection, account: &AccountId) -> Resul
         .select(EvidenceRow::as_select())
         .order((evidence::collected_at.asc(), evidence::id.asc()))
         .load(conn)?;
-    rows.into_iter().map(EvidenceRow::into_evidence).collect()
+    rows.into_iter()
+        .filter(|row| !row.method.0.counts_for_one_request() || of_this_order.contains(&row.id))
+        .map(EvidenceRow::into_evidence)
+        .collect()
 }
 
 impl EvidenceRow {

@@ -27,6 +27,7 @@ fn software_parts() -> AppParts {
         mail: Some(Mailer::in_memory("ca@example.com").unwrap().0),
         keys: None,
         dns: Some(crate::testing::local_dns().resolver_config()),
+        text_records: None,
     }
 }
 
