@@ -1,6 +1,7 @@
 //! `sealwright gateway …`
 
 mod certificate;
+mod dkim;
 mod message;
 mod queue;
 mod token;
@@ -41,6 +42,9 @@ pub enum Command {
     /// Who may log in to send mail (SMTP AUTH).
     #[command(subcommand, after_help = USER_EXAMPLES)]
     User(user::User),
+    /// The keys with which domains sign their mail (DKIM).
+    #[command(subcommand, after_help = DKIM_EXAMPLES)]
+    Dkim(dkim::Dkim),
     /// Who may use the HTTP API.
     #[command(subcommand, after_help = TOKEN_EXAMPLES)]
     Token(token::Token),
@@ -133,6 +137,7 @@ pub fn run(command: Command, clock: Arc<dyn Clock>) -> ExitCode {
             Command::Serve(data) => serve(&data, clock).await,
             Command::Queue(command) => queue::run(&command, clock).await,
             Command::User(command) => user::run(&command),
+            Command::Dkim(command) => dkim::run(&command),
             Command::Token(command) => token::run(&command, clock).await,
             Command::Certificates(command) => certificate::run(&command, clock).await,
             Command::Sign(options) => message::sign(&options, clock).await,
@@ -398,6 +403,12 @@ Examples:
   sealwright gateway user add --data gateway --may-sign-for alice@example.com alice < password.txt
   sealwright gateway user list --data gateway
   sealwright gateway user remove --data gateway alice";
+
+const DKIM_EXAMPLES: &str = "\
+Examples:
+  sealwright gateway dkim add --data gateway example.com
+  sealwright gateway dkim add --data gateway --selector s2027 example.com
+  sealwright gateway dkim show --data gateway example.com --json";
 
 const TOKEN_EXAMPLES: &str = "\
 Examples:

@@ -16,6 +16,7 @@ use policies::signing::MaySign;
 use policies::tier::Generation;
 use serde::Deserialize;
 
+use crate::dkim::Selector;
 use crate::error::Error;
 use crate::policy::{Policy, PolicyFile};
 use crate::queue::QueueSettings;
@@ -49,6 +50,8 @@ pub struct Config {
     pub policy: Policy,
     /// Whose certificates mail is encrypted to.
     pub encryption: Encryption,
+    /// With what the mail of which domain is signed last.
+    pub dkim: Vec<Selector>,
     /// Where the HTTP API is, if there is one.
     pub api: Option<SocketAddr>,
     /// What is done with mail that comes in, if it comes by here.
@@ -187,6 +190,15 @@ pub struct Encryption {
     /// Whether the CA is asked for certificates of recipients.
     pub directory: bool,
     pub harvest: Harvest,
+    /// Whom to ask for SMIMEA records, if they are asked for (RFC 8162).
+    pub smimea: Option<Smimea>,
+}
+
+/// DNS servers, and the keys of the root zone where it is not that of the Internet.
+#[derive(Clone, Debug)]
+pub struct Smimea {
+    pub servers: Vec<SocketAddr>,
+    pub trust_anchor: Option<PathBuf>,
 }
 
 /// What is done with certificates that signed mail brings.
@@ -363,6 +375,7 @@ impl Config {
             accounts,
             senders,
             policy: file.policy.check()?,
+            dkim: file.dkim.into_iter().map(DkimFile::check).collect::<Result<_, _>>()?,
             api: file.api.map(|api| api.listen),
             inbound: file
                 .inbound
@@ -380,6 +393,10 @@ impl Config {
                 require_revocation: file.encryption.require_revocation,
                 directory: file.encryption.directory,
                 harvest: file.encryption.harvest,
+                smimea: file.encryption.smimea.map(|smimea| Smimea {
+                    servers: smimea.servers,
+                    trust_anchor: smimea.trust_anchor.map(|path| folder.join(path)),
+                }),
             },
             max_message_size: file.max_message_size,
             keys: Keys {
@@ -565,6 +582,8 @@ struct ConfigFile {
     inbound: Option<InboundFile>,
     api: Option<ApiFile>,
     #[serde(default)]
+    dkim: Vec<DkimFile>,
+    #[serde(default)]
     keys: KeysFile,
     tls: Option<TlsFile>,
 }
@@ -619,6 +638,42 @@ struct SenderFile {
     may_sign_for: Vec<String>,
     #[serde(default)]
     trust_fields: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DkimFile {
+    domain: String,
+    #[serde(default = "default_selector")]
+    selector: String,
+}
+
+impl DkimFile {
+    fn check(self) -> Result<Selector, String> {
+        let domain = self
+            .domain
+            .parse()
+            .map_err(|error| format!("[[dkim]] domain {:?}: {error}", self.domain))?;
+        if !is_selector(&self.selector) {
+            return Err(format!(
+                "[[dkim]] selector {:?} is not a name of letters, digits and hyphens",
+                self.selector
+            ));
+        }
+        Ok(Selector {
+            domain,
+            selector: self.selector,
+        })
+    }
+}
+
+fn default_selector() -> String {
+    "sealwright".to_owned()
+}
+
+/// RFC 6376 section 3.1: labels of a DNS name.
+pub(crate) fn is_selector(text: &str) -> bool {
+    is_host_name(text) && text.len() <= 63
 }
 
 #[derive(Debug, Deserialize)]
@@ -721,6 +776,16 @@ struct EncryptionFile {
     require_revocation: bool,
     directory: bool,
     harvest: Harvest,
+    smimea: Option<SmimeaFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SmimeaFile {
+    /// Those of /etc/resolv.conf, if none is named.
+    #[serde(default)]
+    servers: Vec<SocketAddr>,
+    trust_anchor: Option<PathBuf>,
 }
 
 impl Default for EncryptionFile {
@@ -732,6 +797,7 @@ impl Default for EncryptionFile {
             require_revocation: false,
             directory: true,
             harvest: Harvest::Offer,
+            smimea: None,
         }
     }
 }

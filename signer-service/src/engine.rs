@@ -7,6 +7,7 @@ use smtp::Reply;
 use thiserror::Error;
 
 use crate::cms::CmsError;
+use crate::dkim::{self, DkimError};
 use crate::encryption::{self, Settled};
 use crate::enrol::EnrolError;
 use crate::enveloped::EncryptError;
@@ -37,6 +38,8 @@ pub(crate) enum NotSent {
     OtherCertificate,
     #[error("The signing key is not available; try again later")]
     Signing(#[source] CmsError),
+    #[error("The signature of the domain (DKIM) could not be made; try again later")]
+    Dkim(#[source] DkimError),
     #[error("The message could not be encrypted; try again later")]
     Encrypting(#[source] EncryptError),
     #[error("It cannot be told for now whether {recipient} can be encrypted to: {reason}; try again later")]
@@ -54,6 +57,12 @@ pub(crate) async fn copies(
     smtputf8: Smtputf8,
 ) -> Result<Vec<Outgoing>, NotSent> {
     let plan = plan(message, envelope, &gateway.config.policy)?;
+    // Whose mail it is not, its domain does not sign for either.
+    let dkim = plan
+        .from
+        .as_ref()
+        .filter(|from| policies::signing::decide(from, envelope.may_sign_for).is_ok())
+        .and_then(|from| gateway.dkim_key(from.domain()));
     let settled = encryption::settle(gateway, plan).await?;
     let mut copies = Vec::with_capacity(settled.len());
     for one in settled {
@@ -101,6 +110,14 @@ pub(crate) async fn copies(
                     "a message is passed on as it is"
                 );
                 without_bcc(&copy.message).map_err(Refusal::Mime)?
+            }
+        };
+        let message = match &dkim {
+            None => message,
+            Some((selector, key)) => {
+                let (selector, key, now) = (selector.clone(), key.clone(), gateway.clock.now());
+                let signed = tokio::task::spawn_blocking(move || dkim::sign(&message, &selector, &*key, now)).await;
+                signed.unwrap_or(Err(DkimError::Interrupted)).map_err(NotSent::Dkim)?
             }
         };
         copies.push(Outgoing {
@@ -195,6 +212,10 @@ pub(crate) fn reply(error: &NotSent) -> Reply {
         NotSent::NoIdentity(error) => enrolment_reply(error),
         NotSent::OtherCertificate | NotSent::Interrupted => Reply::try_later([4, 3, 0], error.to_string()),
         NotSent::CertificatesLater { .. } => Reply::try_later([4, 7, 5], error.to_string()),
+        NotSent::Dkim(cause) => {
+            tracing::error!(%cause, because = std::error::Error::source(cause).map(ToString::to_string), "a message could not be signed for its domain");
+            Reply::try_later([4, 3, 0], error.to_string())
+        }
         NotSent::Encrypting(cause) => {
             tracing::error!(%cause, because = std::error::Error::source(cause).map(ToString::to_string), "a message could not be encrypted");
             Reply::try_later([4, 3, 0], error.to_string())

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ca_api::Client;
 use keys::sealing::SealingKey;
 use keys::tls::{TlsIdentity, Trust};
-use keys::{DecryptionKeys, KeyStore, SoftwareKeyStore};
+use keys::{DecryptionKeys, KeyStore, SigningKey, SoftwareKeyStore};
 use migrations::Pool;
+use policies::mailbox::Domain;
 use policies::signing::MaySign;
 use policies::time::{Clock, Timestamp};
 use rand_core::{CryptoRng, UnwrapErr};
@@ -18,6 +19,7 @@ use verifier::{TrustStore, Vouches};
 
 use crate::config::{Config, NextHopTls};
 use crate::delivered::Delivered;
+use crate::dkim::Selector;
 use crate::enrol::{Enroller, EnrollerParts, remove_orphaned_keys};
 use crate::error::Error;
 use crate::identity::{Identities, blocking};
@@ -46,6 +48,7 @@ pub struct Gateway {
     pub(crate) server_tls: Arc<ServerConfig>,
     /// For the connection to the mailbox server: encrypted where it is offered.
     pub(crate) delivery_tls: Arc<ClientConfig>,
+    dkim: Vec<(Selector, Arc<dyn SigningKey>)>,
     keys: Arc<dyn KeyStore>,
     decryption_keys: Arc<dyn DecryptionKeys>,
     inbound_trust: TrustStore,
@@ -104,6 +107,7 @@ impl Gateway {
         let decryption_keys: Arc<dyn DecryptionKeys> = keys.clone();
         let keys: Arc<dyn KeyStore> = keys;
         let inbound_trust = inbound_trust(&config)?;
+        let dkim = dkim_keys(&config, &*keys)?;
         let identities = Arc::new(Identities::new(db.clone(), keys.clone()));
         let rng = Arc::new(Mutex::new(parts.rng));
         let accounts = accounts(&config)?;
@@ -165,6 +169,7 @@ impl Gateway {
             keys,
             decryption_keys,
             inbound_trust,
+            dkim,
             db,
         }))
     }
@@ -172,6 +177,14 @@ impl Gateway {
     /// For the one process that serves, before it does: see [`remove_orphaned_keys`].
     pub(crate) async fn remove_orphaned_keys(&self) -> Result<(), Error> {
         remove_orphaned_keys(&self.db, &self.keys).await
+    }
+
+    /// The key with which the mail of a domain is signed last, if there is one.
+    pub(crate) fn dkim_key(&self, domain: &Domain) -> Option<(Selector, Arc<dyn SigningKey>)> {
+        self.dkim
+            .iter()
+            .find(|(selector, _)| selector.domain == *domain)
+            .cloned()
     }
 
     pub(crate) const fn decryption_keys(&self) -> &Arc<dyn DecryptionKeys> {
@@ -350,6 +363,24 @@ fn unauthenticated_tls() -> Arc<ClientConfig> {
             .with_root_certificates(RootCertStore::empty())
             .with_no_client_auth(),
     )
+}
+
+fn dkim_keys(config: &Config, keys: &dyn KeyStore) -> Result<Vec<(Selector, Arc<dyn SigningKey>)>, Error> {
+    let mut opened = Vec::new();
+    for selector in &config.dkim {
+        let key = selector.key_name().parse().and_then(|id| keys.open(&id));
+        let key = key.map_err(|source| Error::Key {
+            key: format!(
+                "of {} (made by `sealwright gateway dkim add --selector {} {}`)",
+                selector.record_name(),
+                selector.selector,
+                selector.domain
+            ),
+            source,
+        })?;
+        opened.push((selector.clone(), key));
+    }
+    Ok(opened)
 }
 
 /// The roots under `[inbound]` say who people are; those under `[encryption]` only whose key is whose.

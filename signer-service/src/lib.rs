@@ -4,6 +4,7 @@ pub mod cli;
 pub mod cms;
 pub mod config;
 mod delivered;
+pub mod dkim;
 mod encryption;
 mod engine;
 pub mod enrol;

@@ -1,6 +1,7 @@
 //! The gateway held against OpenSSL, mail-parser, a certificate authority and a next hop.
 
 mod api;
+mod dkim;
 mod encrypting;
 mod encryption;
 mod enrolment;
