@@ -5,6 +5,7 @@
 
 mod check;
 pub(crate) mod files;
+mod smimea;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -63,6 +64,8 @@ pub(crate) enum Source {
     Directory,
     /// In signed mail.
     Harvested,
+    /// In the DNS, with DNSSEC (RFC 8162).
+    Dns,
     /// The gateway of a whole domain.
     Domain(PathBuf),
     /// Ours, for the sender's own copy.
@@ -75,6 +78,7 @@ impl fmt::Display for Source {
             Self::File(path) => write!(f, "the file {}", path.display()),
             Self::Directory => f.write_str("the directory of the certificate authority"),
             Self::Harvested => f.write_str("signed mail"),
+            Self::Dns => f.write_str("the DNS"),
             Self::Domain(path) => write!(f, "the file {}, of the recipient's gateway", path.display()),
             Self::Sender => f.write_str("this gateway, for the sender's own copy"),
         }
@@ -131,6 +135,8 @@ pub(crate) enum NotFound {
     /// Somebody who may know one could not be asked.
     #[error("the certificate authority's directory cannot be reached")]
     Later(#[source] Arc<ClientError>),
+    #[error("the DNS says nothing about it that can be believed: {0}")]
+    Dns(String),
     #[error("the database or a file of this gateway is not available")]
     Internal(#[source] Arc<Error>),
 }
@@ -150,6 +156,7 @@ pub(crate) struct Recipients {
     accounts: Vec<(Vec<MaySign>, Client)>,
     files: files::Files,
     checker: Checker,
+    resolver: Option<dns::Resolver>,
     answers: Mutex<HashMap<Mailbox, Answer>>,
 }
 
@@ -170,6 +177,7 @@ impl Recipients {
         Ok(Self {
             files: files::Files::new(config.certificates.clone()),
             checker,
+            resolver: config.smimea.as_ref().map(smimea::resolver).transpose()?,
             folder: folder.to_owned(),
             db,
             accounts,
@@ -187,7 +195,7 @@ impl Recipients {
     }
 
     /// The best certificate to encrypt to for a recipient: one from a file, else one from the directory, else one from
-    /// signed mail; of several the newest.
+    /// signed mail, else one from the DNS; of several the newest.
     pub(crate) async fn find(&self, recipient: &Mailbox, now: Timestamp) -> Result<Arc<Usable>, NotFound> {
         let mut why_not = None;
         // 1. What the operator has put there.
@@ -220,6 +228,26 @@ impl Recipients {
         let candidates = rows.iter().filter_map(check::Candidate::from_row).collect();
         if let Some(usable) = self.best(candidates, recipient, now, &mut why_not).await? {
             return Ok(usable);
+        }
+        // 4. What the recipient's domain says in the DNS.
+        if let Some(resolver) = &self.resolver {
+            match smimea::ask(resolver, recipient).await {
+                Ok(found) => {
+                    let (pinned, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.is_pinned);
+                    let others = others.into_iter().map(|one| one.candidate).collect();
+                    if let Some(usable) = self.best(others, recipient, now, &mut why_not).await? {
+                        return Ok(usable);
+                    }
+                    for one in pinned {
+                        match check::pinned_for(&one.candidate, recipient, now) {
+                            Ok(usable) => return Ok(Arc::new(usable)),
+                            Err(problem) => why_not = Some(problem),
+                        }
+                    }
+                }
+                Err(problem) if later.is_none() => return Err(NotFound::Dns(problem)),
+                Err(_) => {}
+            }
         }
         match (later, why_not) {
             (Some(error), _) => Err(NotFound::Later(Arc::new(error))),

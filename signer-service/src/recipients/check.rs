@@ -169,6 +169,14 @@ impl Checker {
     }
 }
 
+/// As [`pinned`], for a certificate that has to name the recipient.
+pub(super) fn pinned_for(candidate: &Candidate, recipient: &Mailbox, now: Timestamp) -> Result<Usable, Unusable> {
+    if !mailboxes(&candidate.certificate).contains(recipient) {
+        return Err(Unusable::OtherMailbox);
+    }
+    pinned(candidate, now)
+}
+
 /// The checks that need nobody's trust: for encryption, and now.
 pub(super) fn pinned(candidate: &Candidate, now: Timestamp) -> Result<Usable, Unusable> {
     let tbs = candidate.certificate.tbs_certificate();

@@ -22,6 +22,10 @@ async fn world(more: &str) -> World {
     World::with(sink, next_hop, &format!("{NETWORK}{ENCRYPTION}{more}")).await
 }
 
+pub(crate) async fn world_with(more: &str) -> World {
+    world(more).await
+}
+
 fn put(world: &World, name: &str, certificates: &[&Certificate]) {
     let pem: String = certificates
         .iter()
@@ -444,4 +448,84 @@ async fn what_the_sender_has_signed_is_encrypted_as_it_is() {
     );
     let verdict = examined(&world.last(), world.authority(), &bob);
     assert_eq!(verdict.integrity(), Integrity::Intact, "{verdict:?}");
+}
+
+fn smimea(usage: u8, certificate: &Certificate) -> dns::LocalData {
+    dns::LocalData::Smimea(dns::CertificateAssociation {
+        usage,
+        selector: 0,
+        matching_type: 0,
+        data: der::Encode::to_der(certificate).unwrap(),
+    })
+}
+
+/// Where the records of a local part at example.net are.
+fn smimea_name(local: &str) -> dns::Name {
+    let hash = data_encoding::HEXLOWER.encode(&keys::DigestAlgorithm::Sha256.hash(local.as_bytes()));
+    dns::Name::parse(&format!("{}._smimecert.example.net", &hash[..56])).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_dnssec_proves_is_encrypted_to() {
+    let local = dns::LocalAnswerer::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let anchor = folder.path().join("root.key");
+    std::fs::write(&anchor, local.trust_anchor()).unwrap();
+    let lines = format!(
+        "smimea = {{ servers = [\"{}\"], trust_anchor = \"{}\" }}\n",
+        local.address(),
+        anchor.display()
+    );
+    let world = world(&lines).await;
+    // Of an authority that nobody here trusts: the domain vouches for it.
+    let other = Authority::new();
+    let bob = Bob::called("bob@example.net", &other, "p256", 80, (START, END));
+    local.zone().set(&smimea_name("bob"), vec![smimea(3, &bob.certificate)]);
+    assert!(
+        world
+            .send("alice@example.com", &["bob@example.net"], &secure())
+            .await
+            .is_positive()
+    );
+    assert!(bob.opens(&cms(&world.last())).is_some());
+    // Usage 1 needs a path as well, and its issuer is nowhere.
+    let dan = Bob::called("dan@example.net", &other, "p384", 81, (START, END));
+    local.zone().set(&smimea_name("dan"), vec![smimea(1, &dan.certificate)]);
+    let reply = world.send("alice@example.com", &["dan@example.net"], &secure()).await;
+    check(&reply, 554, [5, 7, 4], "does not lead to a trusted root");
+    // Somebody else's certificate, and one that has ended.
+    local.zone().set(&smimea_name("eve"), vec![smimea(3, &bob.certificate)]);
+    let reply = world.send("alice@example.com", &["eve@example.net"], &secure()).await;
+    check(&reply, 554, [5, 7, 4], "for other addresses");
+    let past = Bob::called("past@example.net", &other, "p256", 82, (START, START + 60));
+    local
+        .zone()
+        .set(&smimea_name("past"), vec![smimea(3, &past.certificate)]);
+    let reply = world.send("alice@example.com", &["past@example.net"], &secure()).await;
+    check(&reply, 554, [5, 7, 4], "is valid from");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_dnssec_does_not_prove_is_not_believed() {
+    let (local, forger) = (
+        dns::LocalAnswerer::start().unwrap(),
+        dns::LocalAnswerer::start().unwrap(),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let anchor = folder.path().join("root.key");
+    std::fs::write(&anchor, local.trust_anchor()).unwrap();
+    // Answers of one who has another key than the root.
+    let lines = format!(
+        "smimea = {{ servers = [\"{}\"], trust_anchor = \"{}\" }}\n",
+        forger.address(),
+        anchor.display()
+    );
+    let world = world(&lines).await;
+    let bob = Bob::called("bob@example.net", world.authority(), "p256", 83, (START, END));
+    forger
+        .zone()
+        .set(&smimea_name("bob"), vec![smimea(3, &bob.certificate)]);
+    let reply = world.send("alice@example.com", &["bob@example.net"], &secure()).await;
+    assert!(reply.is_transient(), "{reply}");
+    assert_eq!(world.sink.messages().len(), 0);
 }
