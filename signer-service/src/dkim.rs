@@ -3,6 +3,8 @@
 //! NOTE: this is our own, since mail-auth signs with keys that it holds itself, and no key leaves the key store here.
 //! RSA with SHA-256 only, relaxed canonicalization of header and body, which survives relays best.
 
+use std::sync::Arc;
+
 use data_encoding::{BASE64, HEXLOWER};
 use der::Encode;
 use keys::{DigestAlgorithm, KeyError, SignatureAlgorithm, SigningKey};
@@ -19,6 +21,13 @@ pub struct Selector {
     pub domain: Domain,
     /// One or more labels of the DNS name `SELECTOR._domainkey.DOMAIN`.
     pub selector: String,
+}
+
+/// A selector with its key open.
+#[derive(Debug, Clone)]
+pub(crate) struct DomainKey {
+    pub(crate) selector: Selector,
+    pub(crate) key: Arc<dyn SigningKey>,
 }
 
 /// Why there is no DKIM signature.

@@ -7,7 +7,7 @@ use smtp::Reply;
 use thiserror::Error;
 
 use crate::cms::CmsError;
-use crate::dkim::{self, DkimError};
+use crate::dkim::{self, DkimError, DomainKey};
 use crate::encryption::{self, Settled};
 use crate::enrol::EnrolError;
 use crate::enveloped::EncryptError;
@@ -114,7 +114,7 @@ pub(crate) async fn copies(
         };
         let message = match &dkim {
             None => message,
-            Some((selector, key)) => {
+            Some(DomainKey { selector, key }) => {
                 let (selector, key, now) = (selector.clone(), key.clone(), gateway.clock.now());
                 let signed = tokio::task::spawn_blocking(move || dkim::sign(&message, &selector, &*key, now)).await;
                 signed.unwrap_or(Err(DkimError::Interrupted)).map_err(NotSent::Dkim)?

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ca_api::Client;
 use keys::sealing::SealingKey;
 use keys::tls::{TlsIdentity, Trust};
-use keys::{DecryptionKeys, KeyStore, SigningKey, SoftwareKeyStore};
+use keys::{DecryptionKeys, KeyStore, SoftwareKeyStore};
 use migrations::Pool;
 use policies::mailbox::Domain;
 use policies::signing::MaySign;
@@ -19,7 +19,7 @@ use verifier::{TrustStore, Vouches};
 
 use crate::config::{Config, NextHopTls};
 use crate::delivered::Delivered;
-use crate::dkim::Selector;
+use crate::dkim::DomainKey;
 use crate::enrol::{Enroller, EnrollerParts, remove_orphaned_keys};
 use crate::error::Error;
 use crate::identity::{Identities, blocking};
@@ -48,7 +48,7 @@ pub struct Gateway {
     pub(crate) server_tls: Arc<ServerConfig>,
     /// For the connection to the mailbox server: encrypted where it is offered.
     pub(crate) delivery_tls: Arc<ClientConfig>,
-    dkim: Vec<(Selector, Arc<dyn SigningKey>)>,
+    dkim: Vec<DomainKey>,
     keys: Arc<dyn KeyStore>,
     decryption_keys: Arc<dyn DecryptionKeys>,
     inbound_trust: TrustStore,
@@ -180,11 +180,8 @@ impl Gateway {
     }
 
     /// The key with which the mail of a domain is signed last, if there is one.
-    pub(crate) fn dkim_key(&self, domain: &Domain) -> Option<(Selector, Arc<dyn SigningKey>)> {
-        self.dkim
-            .iter()
-            .find(|(selector, _)| selector.domain == *domain)
-            .cloned()
+    pub(crate) fn dkim_key(&self, domain: &Domain) -> Option<DomainKey> {
+        self.dkim.iter().find(|known| known.selector.domain == *domain).cloned()
     }
 
     pub(crate) const fn decryption_keys(&self) -> &Arc<dyn DecryptionKeys> {
@@ -365,7 +362,7 @@ fn unauthenticated_tls() -> Arc<ClientConfig> {
     )
 }
 
-fn dkim_keys(config: &Config, keys: &dyn KeyStore) -> Result<Vec<(Selector, Arc<dyn SigningKey>)>, Error> {
+fn dkim_keys(config: &Config, keys: &dyn KeyStore) -> Result<Vec<DomainKey>, Error> {
     let mut opened = Vec::new();
     for selector in &config.dkim {
         let key = selector.key_name().parse().and_then(|id| keys.open(&id));
@@ -378,7 +375,10 @@ fn dkim_keys(config: &Config, keys: &dyn KeyStore) -> Result<Vec<(Selector, Arc<
             ),
             source,
         })?;
-        opened.push((selector.clone(), key));
+        opened.push(DomainKey {
+            selector: selector.clone(),
+            key,
+        });
     }
     Ok(opened)
 }
