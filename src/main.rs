@@ -2,6 +2,7 @@
 
 mod clock;
 mod quickstart;
+mod thunderbird;
 mod verify;
 
 use std::io;
@@ -37,6 +38,12 @@ enum Command {
     /// The signing gateway: init, serve, …
     #[command(subcommand)]
     Gateway(signer_service::cli::Command),
+    /// The add-on that shows labels in Thunderbird: install, status, uninstall
+    #[command(subcommand)]
+    Thunderbird(thunderbird::Command),
+    /// What the add-on asks; started by Thunderbird
+    #[command(hide = true)]
+    ThunderbirdHost(thunderbird::host::Arguments),
     /// Print a completion script for a shell, such as: sealwright completions bash > /etc/bash_completion.d/sealwright
     Completions { shell: Shell },
 }
@@ -50,6 +57,8 @@ fn main() -> ExitCode {
         Command::Verify(arguments) => verify::run(&arguments, &*clock),
         Command::Ca(command) => ca::cli::run(command, clock),
         Command::Gateway(command) => signer_service::cli::run(command, clock),
+        Command::Thunderbird(command) => thunderbird::run(command),
+        Command::ThunderbirdHost(arguments) => thunderbird::host::run(&arguments, &*clock),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "sealwright", &mut io::stdout());
             ExitCode::SUCCESS
