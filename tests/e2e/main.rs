@@ -4,5 +4,6 @@ mod bad_input;
 mod quickstart;
 mod services;
 mod support;
+mod thunderbird;
 mod verify;
 mod verify_many;
