@@ -1,3 +1,5 @@
+//! The installer, in folders of its own.
+
 use super::*;
 
 /// A home folder with a profile and a root certificate.

@@ -1,3 +1,5 @@
+//! Replies to a challenge: what is taken, and above all what is not.
+
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
