@@ -51,13 +51,16 @@ pub enum Error {
     NewerSchema { database: String, version: String },
     #[error("the program is stopping: the database call was not run")]
     Stopping,
+    /// Several callers shared a transaction, and it did not come to an end. Nothing of it was committed.
+    #[error("the database {database} was not written: {reason}")]
+    GroupLost { database: String, reason: String },
 }
 
 impl Error {
     /// Whether the same call may succeed later without anybody changing anything.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Exhausted { .. } => true,
+            Self::Unreachable { .. } | Self::Exhausted { .. } | Self::GroupLost { .. } => true,
             Self::UnknownScheme { .. }
             | Self::NoFile { .. }
             | Self::File { .. }

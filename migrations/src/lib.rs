@@ -11,6 +11,7 @@ pub mod testing;
 pub mod text;
 
 mod error;
+mod group;
 mod migrate;
 mod url;
 

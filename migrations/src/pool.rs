@@ -8,6 +8,7 @@ use diesel::r2d2;
 use diesel::result::Error as QueryError;
 
 use crate::connection::{Connector, Purpose, Session};
+use crate::group::Group;
 use crate::url::Location;
 use crate::{AnyConnection, Error, migrate};
 
@@ -20,6 +21,7 @@ struct Shared {
     database: String,
     readers: r2d2::Pool<Connector>,
     writers: r2d2::Pool<Connector>,
+    together: Group,
 }
 
 impl Pool {
@@ -76,6 +78,7 @@ impl Pool {
             database,
             readers,
             writers,
+            together: Group::default(),
         })))
     }
 
@@ -124,6 +127,40 @@ impl Pool {
         E: From<QueryError> + From<Error>,
     {
         self.connection(&self.0.writers)?.transaction(Purpose::Write, work)
+    }
+
+    /// As [`Pool::write`], in a transaction that is shared with whoever writes together at the same moment: many callers
+    /// then wait for one flush to the disk rather than each for its own. For what many do at once.
+    ///
+    /// `work` may run more than once, since it fails alone: when another of the group is refused, the rest is run again.
+    /// It returns after the commit, and what it read or wrote is isolated from the others as if each had come alone, one
+    /// after the other.
+    ///
+    /// # Errors
+    /// Those of `work`, after what it wrote was rolled back; no free connection; the runtime is stopping.
+    pub async fn write_together<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<QueryError> + From<Error> + Send + 'static,
+        F: FnMut(&mut AnyConnection) -> Result<T, E> + Send + 'static,
+    {
+        let pool = self.clone();
+        on_blocking_thread(move || pool.write_together_blocking(work)).await
+    }
+
+    /// [`Pool::write_together`] for code that may block.
+    pub fn write_together_blocking<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<QueryError> + From<Error> + Send + 'static,
+        F: FnMut(&mut AnyConnection) -> Result<T, E> + Send + 'static,
+    {
+        self.0.together.write(&self.0.writers, &self.0.database, work)
+    }
+
+    /// How many writes wait for those that are being committed together.
+    pub fn waiting_together(&self) -> usize {
+        self.0.together.waiting()
     }
 
     fn connection(&self, pool: &r2d2::Pool<Connector>) -> Result<r2d2::PooledConnection<Connector>, Error> {
