@@ -105,28 +105,30 @@ fn sign_and_store(app: &App, order: &PendingOrder, recorded: Recorded, now: Time
     reached(Step::Verified);
 
     // 7. Store. Only the one who finds the record untouched may hand the certificate out.
-    let certificate_id = checked.recorded().certificate_id();
-    app.db.write_blocking(|conn| {
-        if !store::certificates::mark_signed(conn, certificate_id, checked.der(), now.unix())? {
+    let certificate_id = checked.recorded().certificate_id().to_owned();
+    let details = serde_json::json!({
+        "certificate": certificate_id,
+        "serial": serial,
+        "order": order.id,
+        "der": data_encoding::HEXLOWER.encode(checked.der()),
+    });
+    let (id, stored_serial) = (certificate_id.clone(), serial.clone());
+    app.db.write_together_blocking(move |conn| {
+        if !store::certificates::mark_signed(conn, &id, checked.der(), now.unix())? {
             return Err(Error::StateChanged {
                 kind: "certificate",
-                id: serial.clone(),
+                id: stored_serial.clone(),
                 expected: "recorded",
             });
         }
-        let details = serde_json::json!({
-            "certificate": certificate_id,
-            "serial": serial,
-            "order": order.id,
-            "der": data_encoding::HEXLOWER.encode(checked.der()),
-        });
         audit::append(conn, now, ACTOR, Action::CertificateIssued, &details)
     })?;
     reached(Step::Stored);
 
     // 8. Publish: from here on the order shows the certificate.
+    let order_id = order.id.clone();
     app.db
-        .write_blocking(|conn| publish(conn, &order.id, certificate_id, now))?;
+        .write_together_blocking(move |conn| publish(conn, &order_id, &certificate_id, now))?;
     reached(Step::Published);
     Ok(Issued { serial })
 }

@@ -78,6 +78,7 @@ pub(crate) async fn place_and_tie(
         .await?;
 
     let now = app.now();
+    let request_der = request.certificate_request.clone();
     let row = OrderRow {
         id: app.new_id("ord"),
         account_id: account.as_ref().to_owned(),
@@ -95,7 +96,7 @@ pub(crate) async fn place_and_tie(
     };
     let row = app
         .db
-        .write(move |conn| {
+        .write_together(move |conn| {
             let placed = insert_or_find(conn, &row, now)?;
             if placed.id == row.id {
                 tie(conn, &row.id)?;
@@ -103,7 +104,8 @@ pub(crate) async fn place_and_tie(
             Ok::<_, Error>(placed)
         })
         .await?;
-    attempt(app, row).await
+    let known = (row.certificate_request == request_der).then_some(parsed);
+    attempt(app, row, known).await
 }
 
 /// Inserts the order, or returns the one that was placed with the same idempotency key.
@@ -143,12 +145,20 @@ fn insert_or_find(conn: &mut migrations::AnyConnection, row: &OrderRow, now: Tim
     Ok(row.clone())
 }
 
-/// Tries to issue what is pending, and returns the order as it is afterwards.
-async fn attempt(app: &Arc<App>, row: OrderRow) -> Result<Order, Error> {
+/// Tries to issue what is pending, and returns the order as it is afterwards. `request` is that of the row, if it was
+/// parsed a moment ago.
+async fn attempt(app: &Arc<App>, row: OrderRow, request: Option<CertificateRequest>) -> Result<Order, Error> {
     if row.state == PENDING {
-        let pending = PendingOrder::from_row(&row)?;
-        let blocking = Arc::clone(app);
-        on_blocking_thread(move || settle(&blocking, &pending)).await?;
+        let (row, blocking) = (row.clone(), Arc::clone(app));
+        on_blocking_thread(move || {
+            let request = match request {
+                Some(request) => request,
+                // The proof of possession is checked again: the database is not trusted to hold what was checked.
+                None => CertificateRequest::parse(&row.certificate_request)?,
+            };
+            settle(&blocking, &PendingOrder::new(&row, &request)?)
+        })
+        .await?;
     }
     let id = row.id;
     app.db
@@ -235,7 +245,7 @@ pub(crate) async fn retry_interrupted(app: &Arc<App>) -> Result<(), Error> {
 async fn retry_all(app: &Arc<App>, rows: Vec<OrderRow>) {
     for row in rows {
         let id = row.id.clone();
-        if let Err(error) = attempt(app, row).await {
+        if let Err(error) = attempt(app, row, None).await {
             let error = crate::error::chain(&error);
             tracing::warn!(order = id, error, "could not issue for a waiting order");
         }
@@ -382,7 +392,7 @@ pub(crate) struct PendingOrder {
 }
 
 impl PendingOrder {
-    fn from_row(row: &OrderRow) -> Result<Self, Error> {
+    fn new(row: &OrderRow, request: &CertificateRequest) -> Result<Self, Error> {
         let (mailbox, tier, generation) = parse_texts(row)?;
         Ok(Self {
             id: row.id.clone(),
@@ -391,10 +401,7 @@ impl PendingOrder {
             mailbox,
             tier,
             generation,
-            // The proof of possession is checked again too: the database is not trusted to hold what was checked.
-            public_key: CertificateRequest::parse(&row.certificate_request)?
-                .public_key()
-                .clone(),
+            public_key: request.public_key().clone(),
         })
     }
 }

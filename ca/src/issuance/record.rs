@@ -114,7 +114,7 @@ pub(super) fn record(
         spki_sha256: Some(key.clone()),
     };
     // One proof may serve two purposes, such as control of a domain.
-    let evidence: BTreeSet<&str> = approved.evidence().iter().map(AsRef::as_ref).collect();
+    let evidence: BTreeSet<String> = approved.evidence().iter().map(|id| id.as_ref().to_owned()).collect();
     let details = serde_json::json!({
         "certificate": row.id,
         "issuer": row.issuer_id,
@@ -127,11 +127,14 @@ pub(super) fn record(
         "evidence": evidence,
         "caa": permission.details(),
     });
-    app.db.write_blocking(|conn| {
+    let (certificate_id, issuer_id) = (row.id.clone(), row.issuer_id.clone());
+    let (account, order_id, tier) = (order.account.clone(), order.id.clone(), approved.tier());
+    // Many at once share a transaction; this returns when it is committed.
+    app.db.write_together_blocking(move |conn| {
         // Here, where the record is committed, nothing goes around the plan, and two orders cannot take one seat.
-        plans::of_account(conn, &order.account, now)?.check(approved.tier(), &row.mailbox)?;
+        plans::of_account(conn, &account, now)?.check(tier, &row.mailbox)?;
         // Nor around who may have this key, whatever was known when the order was placed.
-        subject_keys::claim(conn, &key, &order.account, now)?;
+        subject_keys::claim(conn, &key, &account, now)?;
         store::certificates::insert(conn, &row)?;
         for evidence_id in &evidence {
             store::certificates::link_evidence(conn, &row.id, evidence_id)?;
@@ -144,10 +147,10 @@ pub(super) fn record(
             problem: None,
             at: now.unix(),
         };
-        if !store::orders::advance(conn, &order.id, to_issuing)? {
+        if !store::orders::advance(conn, &order_id, to_issuing)? {
             return Err(Error::StateChanged {
                 kind: "order",
-                id: order.id.clone(),
+                id: order_id.clone(),
                 expected: "pending",
             });
         }
@@ -155,8 +158,8 @@ pub(super) fn record(
     })?;
     // Committed.
     Ok(Recorded {
-        certificate_id: row.id,
-        issuer_id: row.issuer_id,
+        certificate_id,
+        issuer_id,
         serial,
         linted,
     })

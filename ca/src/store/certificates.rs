@@ -209,6 +209,7 @@ pub(crate) fn revoked(conn: &mut AnyConnection, issuer_id: &str, since: i64) -> 
 pub(crate) fn last_revocation(conn: &mut AnyConnection, issuer_id: &str) -> QueryResult<Option<i64>> {
     certificates::table
         .filter(certificates::issuer_id.eq(issuer_id))
+        .filter(certificates::revoked_at.is_not_null())
         .select(diesel::dsl::max(certificates::revoked_at))
         .first(conn)
 }

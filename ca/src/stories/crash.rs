@@ -26,6 +26,8 @@ const ADA: &str = "ada@example.com";
 const FOLDER: &str = "SEALWRIGHT_CRASH_FOLDER";
 const STEP: &str = "SEALWRIGHT_CRASH_STEP";
 const TOKEN: &str = "SEALWRIGHT_CRASH_TOKEN";
+/// How many orders the child places at once.
+const ORDERS: &str = "SEALWRIGHT_CRASH_ORDERS";
 
 /// Stops for ever at a step, and says so with a file.
 #[derive(Debug)]
@@ -45,9 +47,9 @@ impl IssuanceObserver for StopAt {
     }
 }
 
-fn request() -> NewOrder {
+fn request(number: usize) -> NewOrder {
     let mut request = order(ADA, TierChoice::Best);
-    request.idempotency_key = Some("crash".to_owned());
+    request.idempotency_key = Some(format!("crash-{number}"));
     // Signatures of requests are random; an order is placed again with the very same request.
     request.certificate_request = include_bytes!("request.der").to_vec();
     request
@@ -67,8 +69,15 @@ async fn child() {
     let (parts, _) = parts(3, &clock, &keys, Arc::new(StopAt { step, marker }));
     let app = App::open(&folder, parts).await.unwrap();
     let ada = accounts::authenticate(&app, &token).await.unwrap();
-    let outcome = place(&app, &ada, request()).await;
-    unreachable!("the child was not stopped: {outcome:?}");
+    // Those who come to the step while the first one is stopped there are stopped as well.
+    let orders: usize = std::env::var(ORDERS).unwrap().parse().unwrap();
+    let mut placing = tokio::task::JoinSet::new();
+    for number in 0..orders {
+        let (app, ada) = (Arc::clone(&app), ada.clone());
+        placing.spawn(async move { place(&app, &ada, request(number)).await });
+    }
+    let outcomes = placing.join_all().await;
+    unreachable!("the child was not stopped: {outcomes:?}");
 }
 
 /// Kills the child when the test fails in between.
@@ -82,12 +91,13 @@ impl Drop for Running {
     }
 }
 
-fn run_until(step: Step, folder: &Path, token: &str) {
+fn run_until(step: Step, folder: &Path, token: &str, orders: usize) {
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "stories::crash::child", "--nocapture"])
         .env(FOLDER, folder)
         .env(STEP, step.as_ref())
         .env(TOKEN, token)
+        .env(ORDERS, orders.to_string())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -116,7 +126,7 @@ async fn crash_at(step: Step, database: Database) {
 
     // 2. Another process issues, and is killed.
     let (app, folder) = (Arc::clone(&world.app), world.folder.clone());
-    let child = tokio::task::spawn_blocking(move || run_until(step, &folder, &token));
+    let child = tokio::task::spawn_blocking(move || run_until(step, &folder, &token, 1));
     child.await.unwrap();
 
     // 3. The next start finishes or abandons what was left.
@@ -145,7 +155,7 @@ async fn crash_at(step: Step, database: Database) {
 
     // 4. The order is fulfilled: by what is there already, or by a new certificate.
     jobs::tick(&app, &mut schedule).await;
-    let placed = place(&app, &ada, request()).await.unwrap();
+    let placed = place(&app, &ada, request(0)).await.unwrap();
     let OrderState::Valid { serial, .. } = placed.state else {
         panic!("{step}: {placed:?}")
     };
@@ -163,6 +173,48 @@ async fn crash_at(step: Step, database: Database) {
     audit::verify(&app).await.unwrap();
 }
 
+/// Many orders share transactions, and the process is killed when the first of them is at a step and the others are
+/// anywhere.
+async fn crash_in_a_group(step: Step, database: Database) {
+    let Some(world) = World::new(database).await else {
+        return;
+    };
+    let (ada, token) = world.principal_with_token("Ada", accounts::Role::Subscriber).await;
+    world.prove(&ada, Proof::mailbox(ADA), Span::hours(1)).await;
+    let (app, folder) = (Arc::clone(&world.app), world.folder.clone());
+    let child = tokio::task::spawn_blocking(move || run_until(step, &folder, &token, IN_A_GROUP));
+    child.await.unwrap();
+
+    // Every record is either a certificate that was stored, or is abandoned and on the list.
+    jobs::recover(&app).await.unwrap();
+    let left = world.certificates().await;
+    assert!(!left.is_empty() && left.len() <= IN_A_GROUP, "{step}: {}", left.len());
+    for certificate in &left {
+        match certificate.state {
+            CertificateState::Signed => assert!(certificate.revoked_at.is_none()),
+            CertificateState::Abandoned => assert!(is_listed(&world, &certificate.serial).await, "{step}"),
+            CertificateState::Recorded => panic!("{step}: {} was forgotten", certificate.serial),
+        }
+    }
+    let mut serials: Vec<&str> = left.iter().map(|certificate| &*certificate.serial).collect();
+    serials.sort_unstable();
+    serials.dedup();
+    assert_eq!(serials.len(), left.len(), "{step}: a serial was used twice");
+
+    // Each order gives one certificate in the end, and the log is whole.
+    for number in 0..IN_A_GROUP {
+        let placed = place(&app, &ada, request(number)).await.unwrap();
+        assert!(matches!(placed.state, OrderState::Valid { .. }), "{step}: {placed:?}");
+    }
+    let signed = world.certificates().await;
+    let signed = signed.iter().filter(|found| found.state == CertificateState::Signed);
+    assert_eq!(signed.count(), IN_A_GROUP, "{step}");
+    audit::verify(&app).await.unwrap();
+}
+
+/// More than there are processors, fewer than a page of certificates.
+const IN_A_GROUP: usize = 12;
+
 async fn is_listed(world: &World, serial: &str) -> bool {
     let crl = crl::current(&world.app, world.app.issuers().issuing()).await.unwrap();
     let number = openssl::bn::BigNum::from_hex_str(serial)
@@ -178,10 +230,22 @@ macro_rules! crash_tests {
         mod sqlite {
             use super::*;
             $(#[tokio::test] async fn $name() { crash_at(Step::$step, Database::Sqlite).await; })*
+            #[tokio::test] async fn invariant_01_a_group_killed_when_recorded() {
+                crash_in_a_group(Step::Recorded, Database::Sqlite).await;
+            }
+            #[tokio::test] async fn invariant_07_a_group_killed_when_stored() {
+                crash_in_a_group(Step::Stored, Database::Sqlite).await;
+            }
         }
         mod postgres {
             use super::*;
             $(#[tokio::test] async fn $name() { crash_at(Step::$step, Database::Postgres).await; })*
+            #[tokio::test] async fn invariant_01_a_group_killed_when_recorded() {
+                crash_in_a_group(Step::Recorded, Database::Postgres).await;
+            }
+            #[tokio::test] async fn invariant_07_a_group_killed_when_stored() {
+                crash_in_a_group(Step::Stored, Database::Postgres).await;
+            }
         }
     };
 }
