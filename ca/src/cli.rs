@@ -8,6 +8,7 @@ mod acme;
 mod audit;
 mod certificate;
 mod crl;
+mod directory;
 mod doctor;
 mod domain;
 mod init;
@@ -84,6 +85,9 @@ pub enum Command {
     /// The audit log
     #[command(subcommand)]
     Audit(audit::Command),
+    /// The directory: certificates for those who encrypt
+    #[command(subcommand)]
+    Directory(directory::Command),
     /// Publish a new CRL of each issuer now
     Crl(Data),
     /// Look at everything that has to work, and say what needs attention
@@ -186,6 +190,7 @@ impl Command {
             Self::Account(command) => command.data(),
             Self::Token(command) => command.data(),
             Self::Audit(command) => command.data(),
+            Self::Directory(command) => command.data(),
             Self::Serve(data)
             | Self::Crl(data)
             | Self::Doctor(data)
@@ -221,6 +226,7 @@ async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure>
         Command::Roster(command) => roster::run(&app, &local, command, format).await,
         Command::Domain(command) => domain::run(&app, &local, command, format).await,
         Command::Audit(command) => audit::run(&app, command, format).await,
+        Command::Directory(command) => directory::run(&app, command, format).await,
         Command::Doctor(_) => doctor::run(&app, format).await,
         Command::Crl(_) => crl::run(&app, format).await,
     }

@@ -10,6 +10,7 @@ mod cases;
 mod certificates;
 mod challenges;
 mod confirm;
+mod directory;
 mod domains;
 mod extract;
 mod mailboxes;

@@ -9,6 +9,7 @@ pub mod certificates;
 pub mod cli;
 pub mod config;
 pub mod crl;
+pub mod directory;
 pub mod doctor;
 pub mod error;
 pub mod http;

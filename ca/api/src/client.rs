@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 
 use crate::cases::CaseList;
 use crate::{
-    Account, AccountPlan, Case, Certificate, CertificateFilter, CertificatePage, Challenge, Document, DomainChallenge,
-    DomainChallengeList, IssuedToken, MailboxStanding, NewAccount, NewCase, NewChallenge, NewDecision,
+    Account, AccountPlan, Case, Certificate, CertificateFilter, CertificatePage, Challenge, DirectoryEntry, Document,
+    DomainChallenge, DomainChallengeList, IssuedToken, MailboxStanding, NewAccount, NewCase, NewChallenge, NewDecision,
     NewDomainChallenge, NewEvidence, NewOrder, NewPrincipal, Order, PlanChange, Problem, Revocation, Roster,
     RosterDecision, RosterReport, WhoAmI,
 };
@@ -244,6 +244,12 @@ impl Client {
     pub async fn mailbox(&self, mailbox: &Mailbox) -> Result<MailboxStanding, ClientError> {
         let mailbox = mailbox.to_string();
         self.get(&["v1", "mailboxes", &mailbox]).await
+    }
+
+    /// The certificates to encrypt to an address with; [`ClientError::Refused`] with 404 when there are none.
+    pub async fn directory(&self, mailbox: &Mailbox) -> Result<DirectoryEntry, ClientError> {
+        let mailbox = mailbox.to_string();
+        self.get(&["v1", "directory", &mailbox]).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, ClientError> {

@@ -8,6 +8,7 @@ pub mod cases;
 pub mod certificates;
 pub mod challenges;
 pub mod client;
+pub mod directory;
 pub mod domains;
 pub mod mailboxes;
 pub mod orders;
@@ -25,6 +26,7 @@ pub use cases::{
 pub use certificates::{Certificate, CertificateFilter, CertificatePage, CertificateState, Revocation};
 pub use challenges::{Challenge, ChallengeState, ConstructedAddress, NewChallenge};
 pub use client::{Client, ClientError};
+pub use directory::{DirectoryCertificate, DirectoryEntry};
 pub use domains::{DomainChallenge, DomainChallengeList, DomainChallengeState, DomainMethod, NewDomainChallenge};
 pub use mailboxes::{EvidenceSummary, MailboxStanding};
 pub use orders::{NewOrder, Order, OrderState, TierWish};

@@ -9,8 +9,8 @@ use axum::routing::{get, post};
 
 use crate::app::App;
 use crate::http::{
-    accounts, acme, cases, certificates, challenges, confirm, domains, mailboxes, ocsp, orders, plans, problem, public,
-    request, rosters,
+    accounts, acme, cases, certificates, challenges, confirm, directory, domains, mailboxes, ocsp, orders, plans,
+    problem, public, request, rosters,
 };
 use crate::ocsp::LARGEST_REQUEST;
 use crate::validation::case::LARGEST_DOCUMENT;
@@ -35,6 +35,7 @@ pub fn api(app: Arc<App>) -> Router {
         // Subscribers and gateways
         .route("/v1/challenges", post(challenges::create_challenge))
         .route("/v1/challenges/{id}", get(challenges::show_challenge))
+        .route("/v1/directory/{mailbox}", get(directory::show_entry))
         .route("/v1/domains", get(domains::list_domains).post(domains::begin_domain))
         .route("/v1/domains/{id}", get(domains::show_domain))
         .route("/v1/domains/{id}/check", post(domains::check_domain))

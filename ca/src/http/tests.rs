@@ -2,6 +2,7 @@
 
 mod access;
 mod confirm;
+mod directory;
 mod plans;
 mod rosters;
 mod stories;

@@ -175,6 +175,24 @@ pub(crate) fn find_by_serial(
         .optional()
 }
 
+/// Certificates of a mailbox, of any account, that are signed and neither revoked nor expired, the newest first.
+pub(crate) fn valid_of_mailbox(
+    conn: &mut AnyConnection,
+    mailbox: &str,
+    instant: i64,
+    limit: i64,
+) -> QueryResult<Vec<CertificateRow>> {
+    certificates::table
+        .filter(certificates::mailbox.eq(mailbox))
+        .filter(certificates::state.eq(AsText(CertificateState::Signed)))
+        .filter(certificates::revoked_at.is_null())
+        .filter(certificates::not_after.ge(instant))
+        .select(CertificateRow::as_select())
+        .order(certificates::id.desc())
+        .limit(limit)
+        .load(conn)
+}
+
 /// Rows that an issuance left in `recorded`.
 pub(crate) fn recorded(conn: &mut AnyConnection, limit: i64) -> QueryResult<Vec<CertificateRow>> {
     certificates::table

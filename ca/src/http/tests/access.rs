@@ -46,6 +46,7 @@ fn resources(it: &Belongings) -> Vec<(Method, String, Value)> {
         (Method::GET, "/v1/domains/dom-x".to_owned(), Value::Null),
         (Method::POST, "/v1/domains/dom-x/check".to_owned(), Value::Null),
         (Method::GET, "/v1/mailboxes/alice@example.com".to_owned(), Value::Null),
+        (Method::GET, "/v1/directory/alice@example.com".to_owned(), Value::Null),
         (Method::POST, "/v1/cases".to_owned(), individual_case()),
         (Method::GET, "/v1/cases".to_owned(), Value::Null),
         (Method::GET, format!("/v1/cases/{case}"), Value::Null),
