@@ -9,7 +9,7 @@ use diesel::connection::{
 };
 use diesel::r2d2::ManageConnection;
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
-use diesel::{Connection, PgConnection, SqliteConnection};
+use diesel::{Connection, PgConnection, RunQueryDsl, SqliteConnection};
 
 use crate::Error;
 use crate::url::Location;
@@ -32,7 +32,7 @@ impl fmt::Debug for AnyConnection {
     }
 }
 
-type Manager = <AnyConnection as Connection>::TransactionManager;
+pub(crate) type Manager = <AnyConnection as Connection>::TransactionManager;
 
 /// What a transaction is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,9 @@ pub(crate) enum Purpose {
 pub(crate) struct Session {
     pub(crate) connection: AnyConnection,
     conflict: Arc<AtomicBool>,
+    /// Where writes to this database stand in line, if it has such a place.
+    line: Option<Line>,
+    is_spoiled: bool,
 }
 
 impl Session {
@@ -70,23 +73,62 @@ impl Session {
             (AnyConnection::Sqlite(_), Purpose::Read) => format!("{SQLITE_SETTINGS} PRAGMA query_only = ON;"),
             (AnyConnection::Postgres(_), _) => POSTGRES_SETTINGS.to_owned(),
         };
-        connection.batch_execute(&settings).map_err(|source| Error::Settings {
+        let refused = |source| Error::Settings {
             database: location.to_string(),
             source,
-        })?;
+        };
+        connection.batch_execute(&settings).map_err(refused)?;
+        let line = match &mut connection {
+            // Its writers stand in line for the file already.
+            AnyConnection::Sqlite(_) => None,
+            AnyConnection::Postgres(postgres) => Some(Line::of(postgres).map_err(refused)?),
+        };
         let conflict = Arc::new(AtomicBool::new(false));
         connection.set_instrumentation(NoticeConflict(Arc::clone(&conflict)));
-        Ok(Self { connection, conflict })
+        Ok(Self {
+            connection,
+            conflict,
+            line,
+            is_spoiled: false,
+        })
     }
 
     /// Runs `work` in one transaction: committed when it returns `Ok`, otherwise rolled back.
     ///
     /// * SQLite writes begin with `BEGIN IMMEDIATE`: a transaction that reads first and writes later would lose to
     ///   "database is locked" without ever waiting.
-    /// * PostgreSQL writes are SERIALIZABLE. One that the server gives up in favour of another is run again.
+    /// * PostgreSQL writes are SERIALIZABLE. One that the server gives up in favour of another is run again, and then
+    ///   has the line for itself.
     pub(crate) fn transaction<T, E>(
         &mut self,
         purpose: Purpose,
+        work: impl FnMut(&mut AnyConnection) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<QueryError>,
+    {
+        match purpose {
+            Purpose::Read => self.transaction_in_line(purpose, None, work),
+            Purpose::Write => self.transaction_in_line(purpose, Some(Place::BesideOthers), work),
+        }
+    }
+
+    /// As [`Session::transaction`] for a write that nobody else of any process interferes with. What is long would
+    /// otherwise lose to what is short, again and again.
+    pub(crate) fn transaction_alone<T, E>(
+        &mut self,
+        work: impl FnMut(&mut AnyConnection) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<QueryError>,
+    {
+        self.transaction_in_line(Purpose::Write, Some(Place::Alone), work)
+    }
+
+    fn transaction_in_line<T, E>(
+        &mut self,
+        purpose: Purpose,
+        mut place: Option<Place>,
         mut work: impl FnMut(&mut AnyConnection) -> Result<T, E>,
     ) -> Result<T, E>
     where
@@ -94,14 +136,65 @@ impl Session {
     {
         let mut attempt = 1;
         loop {
+            let held = match place {
+                Some(place) => self.enter_line(place)?,
+                None => None,
+            };
             self.conflict.store(false, Ordering::Relaxed);
             let result = self.transaction_once(purpose, &mut work);
+            if let Some(place) = held {
+                self.leave_line(place);
+            }
             if result.is_ok() || attempt == MAX_ATTEMPTS || !self.conflict.load(Ordering::Relaxed) {
                 return result;
             }
-            std::thread::sleep(pause_before(attempt));
+            if held.is_some() {
+                place = Some(Place::Alone);
+            } else {
+                std::thread::sleep(pause_before(attempt));
+            }
             attempt += 1;
         }
+    }
+
+    /// Waits for one's turn. `None` where there is no line.
+    fn enter_line(&mut self, place: Place) -> Result<Option<Place>, QueryError> {
+        let (Some(line), AnyConnection::Postgres(postgres)) = (&self.line, &mut self.connection) else {
+            return Ok(None);
+        };
+        match postgres.batch_execute(&line.enter(place)) {
+            Ok(()) => Ok(Some(place)),
+            Err(QueryError::DatabaseError(kind, information))
+                if !matches!(kind, DatabaseErrorKind::ClosedConnection)
+                    && !information.message().contains("timeout") =>
+            {
+                // Speaks the protocol of PostgreSQL and has no advisory locks: there a write is run again, as often as
+                // it loses.
+                self.line = None;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn leave_line(&mut self, place: Place) {
+        let (Some(line), AnyConnection::Postgres(postgres)) = (&self.line, &mut self.connection) else {
+            return;
+        };
+        // The server lets the next one in when a connection ends.
+        if postgres.batch_execute(&line.leave(place)).is_err() {
+            self.is_spoiled = true;
+        }
+    }
+
+    /// Keeps the connection from being used again: nobody knows what state it was left in.
+    pub(crate) fn spoil(&mut self) {
+        self.is_spoiled = true;
+    }
+
+    /// Whether the server gave up what was last tried in favour of another transaction.
+    pub(crate) fn conflict(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.conflict)
     }
 
     fn transaction_once<T, E>(
@@ -153,6 +246,55 @@ impl Session {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.connection.fmt(f)
+    }
+}
+
+/// Where the writes of all processes to one PostgreSQL schema wait for each other: an advisory lock that is taken before
+/// the transaction begins, so that a transaction sees what those before it wrote.
+///
+/// Short writes share it, and are serializable among each other. A group, and whoever has lost once, has it alone.
+#[derive(Debug)]
+struct Line {
+    key: i64,
+}
+
+/// How one stands in the [`Line`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    BesideOthers,
+    Alone,
+}
+
+impl Line {
+    fn of(postgres: &mut PgConnection) -> Result<Self, QueryError> {
+        let schema = diesel::select(
+            diesel::dsl::sql::<diesel::sql_types::Nullable<diesel::sql_types::Text>>("current_schema()::text"),
+        )
+        .get_result::<Option<String>>(postgres)?;
+        // FNV-1a: the same in every process and release, which the hashes of the standard library are not.
+        let key = schema
+            .unwrap_or_default()
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
+                (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3)
+            });
+        Ok(Self {
+            key: i64::from_be_bytes(key.to_be_bytes()),
+        })
+    }
+
+    fn enter(&self, place: Place) -> String {
+        match place {
+            Place::BesideOthers => format!("SELECT pg_advisory_lock_shared({})", self.key),
+            Place::Alone => format!("SELECT pg_advisory_lock({})", self.key),
+        }
+    }
+
+    fn leave(&self, place: Place) -> String {
+        match place {
+            Place::BesideOthers => format!("SELECT pg_advisory_unlock_shared({})", self.key),
+            Place::Alone => format!("SELECT pg_advisory_unlock({})", self.key),
+        }
     }
 }
 
@@ -215,7 +357,9 @@ impl ManageConnection for Connector {
     }
 
     fn has_broken(&self, session: &mut Session) -> bool {
-        std::thread::panicking() || Manager::is_broken_transaction_manager(&mut session.connection)
+        std::thread::panicking()
+            || session.is_spoiled
+            || Manager::is_broken_transaction_manager(&mut session.connection)
     }
 }
 
@@ -227,5 +371,5 @@ const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 15000; PRAGMA synchronous =
 const POSTGRES_SETTINGS: &str = "SET lock_timeout = '15s'; SET idle_in_transaction_session_timeout = '60s'; \
      SET client_min_messages = warning;";
 
-/// With pauses that double up to 256 ms this is about two seconds of losing every time.
+/// With pauses that double up to 256 ms this is about two seconds of losing every time, where there is no line.
 const MAX_ATTEMPTS: u32 = 16;

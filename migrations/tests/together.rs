@@ -3,6 +3,8 @@
 //! One write holds the leader back until the others wait, so that they make one group. On SQLite, and on PostgreSQL
 //! when `TEST_DATABASE_URL` is set.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
@@ -194,23 +196,90 @@ fn what_only_fails_at_the_commit_fails_alone() {
 }
 
 #[test]
-fn a_panic_ends_its_group_with_errors_and_the_next_group_works() {
+fn a_panic_stays_with_its_caller_and_the_others_are_committed() {
     for mut busy in Busy::databases() {
         let writes: Vec<_> = (0..3)
             .map(|number| busy.spawn(move |conn| insert(conn, &format!("w{number}"))))
             .collect();
-        let panicking = busy.spawn(|_| -> Result<(), Failure> { panic!("a bug") });
+        let panicking = busy.spawn(|conn| -> Result<(), Failure> {
+            // In a transaction of its own, within that of the group.
+            conn.transaction(|conn| {
+                insert(conn, "panicking")?;
+                panic!("a bug")
+            })
+        });
         busy.release(4);
-        // The thread that led has panicked, the others were told; nobody was told that a write is there that is not.
-        let outcomes: Vec<_> = writes.into_iter().map(JoinHandle::join).collect();
-        assert!(!matches!(panicking.join(), Ok(Ok(()))));
-        let there = busy.accounts();
-        for (number, outcome) in outcomes.iter().enumerate() {
-            let committed = there.contains(&format!("w{number}"));
-            assert_eq!(matches!(outcome, Ok(Ok(1))), committed, "{number}: {outcome:?}");
+        let panic = panicking.join().unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"a bug"));
+        for write in writes {
+            assert_eq!(write.join().unwrap().unwrap(), 1);
         }
         busy.join_leader();
+        assert_eq!(busy.accounts(), ["leader", "w0", "w1", "w2"]);
         let again = busy.pool.write_together_blocking(|conn| insert(conn, "after"));
         assert_eq!(again.unwrap(), 1);
     }
+}
+
+#[test]
+fn many_refusals_cost_the_others_one_repetition() {
+    for mut busy in Busy::databases() {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let good: Vec<_> = (0..10)
+            .map(|number| {
+                let runs = Arc::clone(&runs);
+                busy.spawn(move |conn| {
+                    runs.fetch_add(1, Ordering::Relaxed);
+                    insert(conn, &format!("g{number}"))
+                })
+            })
+            .collect();
+        let bad: Vec<_> = (0..30)
+            .map(|_| {
+                busy.spawn(|conn| {
+                    insert(conn, "bad")?;
+                    insert(conn, "bad")
+                })
+            })
+            .collect();
+        busy.release(40);
+        for write in good {
+            assert_eq!(write.join().unwrap().unwrap(), 1);
+        }
+        for write in bad {
+            assert!(matches!(write.join().unwrap(), Err(Failure::Query(_))));
+        }
+        busy.join_leader();
+        assert_eq!(busy.accounts().len(), 11);
+        assert!(runs.load(Ordering::Relaxed) <= 20, "{runs:?}");
+    }
+}
+
+#[test]
+fn two_processes_on_one_postgresql_write_groups_in_turn() {
+    let Some(schema) = PostgresSchema::from_environment() else {
+        return;
+    };
+    // Two pools know as little of each other as two processes. Everybody counts, which conflicts with everybody.
+    let pools = [Pool::open(&schema.url()).unwrap(), Pool::open(&schema.url()).unwrap()];
+    let writes: Vec<_> = (0..200)
+        .map(|number| {
+            let pool = pools[number % 2].clone();
+            std::thread::spawn(move || {
+                let work = move |conn: &mut AnyConnection| {
+                    let before = count(conn)?;
+                    insert(conn, &format!("w{number:03}"))?;
+                    Ok::<_, Failure>(before)
+                };
+                match number % 5 {
+                    0 => pool.write_blocking(work),
+                    _ => pool.write_together_blocking(work),
+                }
+            })
+        })
+        .collect();
+    let mut seen: Vec<i64> = writes.into_iter().map(|write| write.join().unwrap().unwrap()).collect();
+    seen.sort_unstable();
+    // Nobody saw what another saw: each came after the other.
+    assert_eq!(seen, (0..200).collect::<Vec<_>>());
 }
