@@ -311,7 +311,7 @@ pub(crate) async fn find_and_go_on(app: &Arc<App>, caller: &Caller, id: &str) ->
         .read(move |conn| Ok::<_, Error>(store::orders::find(conn, &wanted)?))
         .await?;
     match row {
-        Some(row) => attempt(app, row).await,
+        Some(row) => attempt(app, row, None).await,
         None => Ok(order),
     }
 }

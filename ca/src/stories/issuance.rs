@@ -227,9 +227,15 @@ async fn a_key_that_is_not_there_abandons_the_certificate_and_the_order_is_tried
     let order = place(&world.app, &ada, request).await.unwrap();
     let (serial, _) = issued(&world, order.state).await;
     let certificates = world.certificates().await;
-    let states: Vec<_> = certificates.iter().map(|certificate| certificate.state).collect();
-    assert_eq!(states, [CertificateState::Abandoned, CertificateState::Signed]);
-    assert_eq!(certificates[1].serial, serial);
+    assert_eq!(certificates.len(), 2);
+    // Both were recorded within a second, so that their order is chance.
+    for certificate in certificates {
+        let expected = match certificate.serial == serial {
+            true => CertificateState::Signed,
+            false => CertificateState::Abandoned,
+        };
+        assert_eq!(certificate.state, expected);
+    }
 }
 
 /// Whoever comes too late to store a certificate does not hand it out.
