@@ -18,7 +18,7 @@ fn sign(criterion: &mut Criterion) {
     let message = [0x5a; 200];
     let mut group = criterion.benchmark_group("sign");
     group.throughput(Throughput::Elements(1));
-    for algorithm in KeyAlgorithm::ALL {
+    for algorithm in KeyAlgorithm::ALL.into_iter().chain([KeyAlgorithm::Ed25519]) {
         let id: KeyId = algorithm.as_ref().parse().expect("names are ids");
         let key = store.generate(&id, algorithm).expect("a key");
         group.bench_function(BenchmarkId::new("aws-lc", algorithm), |bencher| {
@@ -28,7 +28,11 @@ fn sign(criterion: &mut Criterion) {
         let (key, digest) = openssl_key(algorithm);
         group.bench_function(BenchmarkId::new("openssl", algorithm), |bencher| {
             bencher.iter(|| {
-                openssl::sign::Signer::new(digest, &key)
+                let signer = match digest {
+                    Some(digest) => openssl::sign::Signer::new(digest, &key),
+                    None => openssl::sign::Signer::new_without_digest(&key),
+                };
+                signer
                     .and_then(|mut signer| signer.sign_oneshot_to_vec(black_box(&message)))
                     .expect("a signature")
             });
@@ -37,7 +41,7 @@ fn sign(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn openssl_key(algorithm: KeyAlgorithm) -> (PKey<Private>, MessageDigest) {
+fn openssl_key(algorithm: KeyAlgorithm) -> (PKey<Private>, Option<MessageDigest>) {
     let rsa = |bits| Rsa::generate(bits).and_then(PKey::from_rsa);
     let ecdsa = |curve| {
         EcGroup::from_curve_name(curve)
@@ -50,10 +54,12 @@ fn openssl_key(algorithm: KeyAlgorithm) -> (PKey<Private>, MessageDigest) {
         KeyAlgorithm::Rsa2048 => rsa(2048),
         KeyAlgorithm::Rsa3072 => rsa(3072),
         KeyAlgorithm::Rsa4096 => rsa(4096),
+        KeyAlgorithm::Ed25519 => PKey::generate_ed25519(),
     };
     let digest = match algorithm {
-        KeyAlgorithm::P384 => MessageDigest::sha384(),
-        _ => MessageDigest::sha256(),
+        KeyAlgorithm::P384 => Some(MessageDigest::sha384()),
+        KeyAlgorithm::Ed25519 => None,
+        _ => Some(MessageDigest::sha256()),
     };
     (key.expect("a key"), digest)
 }

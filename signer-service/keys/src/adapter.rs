@@ -72,6 +72,7 @@ impl rcgen::PublicKeyData for Using<'_> {
             SignatureAlgorithm::EcdsaP256Sha256 => &rcgen::PKCS_ECDSA_P256_SHA256,
             SignatureAlgorithm::EcdsaP384Sha384 => &rcgen::PKCS_ECDSA_P384_SHA384,
             SignatureAlgorithm::RsaPkcs1Sha256 => &rcgen::PKCS_RSA_SHA256,
+            SignatureAlgorithm::Ed25519 => &rcgen::PKCS_ED25519,
         }
     }
 }

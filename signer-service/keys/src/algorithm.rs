@@ -13,7 +13,8 @@ use crate::KeyError;
 
 /// A kind of key that can be generated.
 ///
-/// All of them are allowed for subscribers and issuers by the S/MIME BR, 6.1.5; RSA is never shorter than 2048 bits.
+/// All but Ed25519 are for certificates, and allowed for subscribers and issuers by the S/MIME BR, 6.1.5; RSA is never
+/// shorter than 2048 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "&'static str")]
 pub enum KeyAlgorithm {
@@ -27,10 +28,13 @@ pub enum KeyAlgorithm {
     Rsa3072,
     /// RSA with a modulus of 4096 bits.
     Rsa4096,
+    /// Ed25519 (RFC 8032). Only domains sign with it (DKIM, RFC 8463): hardly any mail client verifies it in
+    /// certificates, so it cannot be chosen for one.
+    Ed25519,
 }
 
 impl KeyAlgorithm {
-    /// Every kind of key, weakest first within each family.
+    /// Every kind of key that certificates have, weakest first within each family.
     pub const ALL: [Self; 5] = [Self::P256, Self::P384, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
 
     /// How a key of this kind signs. The hash of an elliptic curve key is tied to its curve by the S/MIME BR, 7.1.3.2.2.
@@ -39,6 +43,7 @@ impl KeyAlgorithm {
             Self::P256 => SignatureAlgorithm::EcdsaP256Sha256,
             Self::P384 => SignatureAlgorithm::EcdsaP384Sha384,
             Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 => SignatureAlgorithm::RsaPkcs1Sha256,
+            Self::Ed25519 => SignatureAlgorithm::Ed25519,
         }
     }
 }
@@ -57,6 +62,7 @@ impl From<KeyAlgorithm> for &'static str {
             KeyAlgorithm::Rsa2048 => "rsa2048",
             KeyAlgorithm::Rsa3072 => "rsa3072",
             KeyAlgorithm::Rsa4096 => "rsa4096",
+            KeyAlgorithm::Ed25519 => "ed25519",
         }
     }
 }
@@ -70,7 +76,7 @@ impl fmt::Display for KeyAlgorithm {
 impl FromStr for KeyAlgorithm {
     type Err = KeyError;
 
-    /// Reads what [`Display`](fmt::Display) writes; nothing else, not even in upper case.
+    /// Reads what [`Display`](fmt::Display) writes for the keys of certificates; nothing else, not even in upper case.
     fn from_str(text: &str) -> Result<Self, KeyError> {
         Self::ALL
             .into_iter()
@@ -96,6 +102,8 @@ pub enum SignatureAlgorithm {
     EcdsaP384Sha384,
     /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017 section 8.2, RFC 4055 section 5).
     RsaPkcs1Sha256,
+    /// PureEdDSA on Curve25519 (RFC 8032 section 5.1, RFC 8410 section 3).
+    Ed25519,
 }
 
 impl SignatureAlgorithm {
@@ -106,15 +114,18 @@ impl SignatureAlgorithm {
             Self::EcdsaP256Sha256 => (const_oid::db::rfc5912::ECDSA_WITH_SHA_256, None),
             Self::EcdsaP384Sha384 => (const_oid::db::rfc5912::ECDSA_WITH_SHA_384, None),
             Self::RsaPkcs1Sha256 => (const_oid::db::rfc5912::SHA_256_WITH_RSA_ENCRYPTION, Some(Null.into())),
+            Self::Ed25519 => (const_oid::db::rfc8410::ID_ED_25519, None),
         };
         AlgorithmIdentifierOwned { oid, parameters }
     }
 
-    /// The hash that this algorithm applies to the message.
+    /// The hash that this algorithm applies to the message. Ed25519 applies SHA-512 in a way of its own, and CMS is signed
+    /// over that hash too (RFC 8419 section 2.3).
     pub fn digest(self) -> DigestAlgorithm {
         match self {
             Self::EcdsaP256Sha256 | Self::RsaPkcs1Sha256 => DigestAlgorithm::Sha256,
             Self::EcdsaP384Sha384 => DigestAlgorithm::Sha384,
+            Self::Ed25519 => DigestAlgorithm::Sha512,
         }
     }
 }
@@ -126,6 +137,8 @@ pub enum DigestAlgorithm {
     Sha256,
     /// SHA-384 (FIPS 180-4).
     Sha384,
+    /// SHA-512 (FIPS 180-4).
+    Sha512,
 }
 
 impl DigestAlgorithm {
@@ -134,6 +147,7 @@ impl DigestAlgorithm {
         match self {
             Self::Sha256 => const_oid::db::rfc5912::ID_SHA_256,
             Self::Sha384 => const_oid::db::rfc5912::ID_SHA_384,
+            Self::Sha512 => const_oid::db::rfc5912::ID_SHA_512,
         }
     }
 
@@ -145,11 +159,12 @@ impl DigestAlgorithm {
         }
     }
 
-    /// The hash of `message`: 32 or 48 bytes.
+    /// The hash of `message`: 32, 48 or 64 bytes.
     pub fn hash(self, message: &[u8]) -> Vec<u8> {
         let algorithm = match self {
             Self::Sha256 => &digest::SHA256,
             Self::Sha384 => &digest::SHA384,
+            Self::Sha512 => &digest::SHA512,
         };
         digest::digest(algorithm, message).as_ref().to_vec()
     }
@@ -217,11 +232,14 @@ mod tests {
             SignatureAlgorithm::EcdsaP384Sha384,
             b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x03",
         );
+        // S/MIME BR, 7.1.3.2.3.
+        check(SignatureAlgorithm::Ed25519, b"\x30\x05\x06\x03\x2b\x65\x70");
     }
 
     #[test]
     fn hashes_agree_with_openssl() {
         assert_eq!(DigestAlgorithm::Sha256.hash(b"abc"), openssl::sha::sha256(b"abc"));
         assert_eq!(DigestAlgorithm::Sha384.hash(b"abc"), openssl::sha::sha384(b"abc"));
+        assert_eq!(DigestAlgorithm::Sha512.hash(b"abc"), openssl::sha::sha512(b"abc"));
     }
 }

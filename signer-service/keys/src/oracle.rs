@@ -13,11 +13,15 @@ pub(crate) fn public_key(key: &dyn SigningKey) -> PKey<Public> {
 
 pub(crate) fn verifies(key: &dyn SigningKey, message: &[u8], signature: &Signature) -> bool {
     let digest = match key.algorithm() {
-        SignatureAlgorithm::EcdsaP256Sha256 | SignatureAlgorithm::RsaPkcs1Sha256 => MessageDigest::sha256(),
-        SignatureAlgorithm::EcdsaP384Sha384 => MessageDigest::sha384(),
+        SignatureAlgorithm::EcdsaP256Sha256 | SignatureAlgorithm::RsaPkcs1Sha256 => Some(MessageDigest::sha256()),
+        SignatureAlgorithm::EcdsaP384Sha384 => Some(MessageDigest::sha384()),
+        SignatureAlgorithm::Ed25519 => None,
     };
     let public_key = public_key(key);
-    let mut verifier = Verifier::new(digest, &public_key).unwrap();
+    let mut verifier = match digest {
+        Some(digest) => Verifier::new(digest, &public_key).unwrap(),
+        None => Verifier::new_without_digest(&public_key).unwrap(),
+    };
     // A signature in the wrong form is an error, which is a refusal as well.
     verifier.verify_oneshot(signature.as_bytes(), message).unwrap_or(false)
 }

@@ -12,7 +12,8 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use der::Decode;
 use spki::SubjectPublicKeyInfoOwned;
@@ -189,6 +190,7 @@ pub(crate) struct SoftwareKey {
 enum Pair {
     Ecdsa(EcdsaKeyPair, SignatureAlgorithm),
     Rsa(RsaKeyPair),
+    Ed25519(Ed25519KeyPair),
 }
 
 impl SoftwareKey {
@@ -207,12 +209,19 @@ impl SoftwareKey {
             let pkcs8 = Zeroizing::new(pkcs8.as_ref().to_vec());
             Ok((Pair::Rsa(pair), pkcs8))
         };
+        let ed25519 = || {
+            let pair = Ed25519KeyPair::generate().map_err(|_| failed())?;
+            let pkcs8 = pair.to_pkcs8v1().map_err(|_| failed())?;
+            let pkcs8 = Zeroizing::new(pkcs8.as_ref().to_vec());
+            Ok((Pair::Ed25519(pair), pkcs8))
+        };
         let (pair, pkcs8) = match algorithm {
             KeyAlgorithm::P256 => ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING),
             KeyAlgorithm::P384 => ecdsa(&ECDSA_P384_SHA384_ASN1_SIGNING),
             KeyAlgorithm::Rsa2048 => rsa(KeySize::Rsa2048),
             KeyAlgorithm::Rsa3072 => rsa(KeySize::Rsa3072),
             KeyAlgorithm::Rsa4096 => rsa(KeySize::Rsa4096),
+            KeyAlgorithm::Ed25519 => ed25519(),
         }?;
         let key = Self::new(pair).ok_or_else(failed)?;
         Ok((key, pkcs8))
@@ -230,6 +239,9 @@ impl SoftwareKey {
                 return Self::new(Pair::Ecdsa(pair, algorithm));
             }
         }
+        if let Ok(pair) = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8) {
+            return Self::new(Pair::Ed25519(pair));
+        }
         let pair = RsaKeyPair::from_pkcs8(pkcs8).ok()?;
         if ![2048, 3072, 4096].contains(&(pair.public_modulus_len() * 8)) {
             return None;
@@ -241,6 +253,7 @@ impl SoftwareKey {
         let public_key: PublicKeyX509Der<'_> = match &pair {
             Pair::Ecdsa(pair, _) => pair.public_key().as_der().ok()?,
             Pair::Rsa(pair) => pair.public_key().as_der().ok()?,
+            Pair::Ed25519(pair) => pair.public_key().as_der().ok()?,
         };
         let public_key = SubjectPublicKeyInfoOwned::from_der(public_key.as_ref()).ok()?;
         Some(Self { pair, public_key })
@@ -252,6 +265,7 @@ impl SigningKey for SoftwareKey {
         match self.pair {
             Pair::Ecdsa(_, algorithm) => algorithm,
             Pair::Rsa(_) => SignatureAlgorithm::RsaPkcs1Sha256,
+            Pair::Ed25519(_) => SignatureAlgorithm::Ed25519,
         }
     }
 
@@ -268,6 +282,7 @@ impl SigningKey for SoftwareKey {
                 pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
                     .map(|()| signature)
             }
+            Pair::Ed25519(pair) => pair.try_sign(message).map(|signature| signature.as_ref().to_vec()),
         };
         // The backend does not say why.
         signature

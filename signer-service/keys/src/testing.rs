@@ -36,7 +36,13 @@ pub fn rsa3072() -> Arc<dyn SigningKey> {
     KEY.clone()
 }
 
-/// One key of each kind above.
+/// An Ed25519 key.
+pub fn ed25519() -> Arc<dyn SigningKey> {
+    static KEY: LazyLock<Arc<SoftwareKey>> = LazyLock::new(|| fixture(include_bytes!("fixtures/ed25519.pk8")));
+    KEY.clone()
+}
+
+/// One key of each kind that certificates have.
 pub fn all() -> [Arc<dyn SigningKey>; 5] {
     [p256(), other_p256(), p384(), rsa2048(), rsa3072()]
 }

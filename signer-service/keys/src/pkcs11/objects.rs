@@ -1,14 +1,16 @@
 //! Keys as objects of a token: how they are made, found, read and used.
 //!
-//! See PKCS #11 v3.1, sections 4.7 to 4.9 (keys as objects), 6.1 (RSA) and 6.3 (elliptic curves).
+//! See PKCS #11 v3.1, sections 4.7 to 4.9 (keys as objects), 6.1 (RSA) and 6.3 (elliptic curves, 6.3.5 for Edwards ones).
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, VerificationAlgorithm,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    VerificationAlgorithm,
 };
 use const_oid::ObjectIdentifier;
 use const_oid::db::rfc5912::{ID_EC_PUBLIC_KEY, RSA_ENCRYPTION, SECP_256_R_1, SECP_384_R_1};
 use cryptoki::error::Error;
 use cryptoki::mechanism::Mechanism;
+use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 use cryptoki::types::Ulong;
@@ -63,6 +65,10 @@ pub(super) fn generate(session: &Session, id: &KeyId, algorithm: KeyAlgorithm) -
         KeyAlgorithm::Rsa2048 => rsa(Ulong::new(2048)),
         KeyAlgorithm::Rsa3072 => rsa(Ulong::new(3072)),
         KeyAlgorithm::Rsa4096 => rsa(Ulong::new(4096)),
+        KeyAlgorithm::Ed25519 => {
+            let kind = vec![Attribute::EcParams(ED25519_PARAMETERS.to_vec())];
+            (Mechanism::EccEdwardsKeyPairGen, kind)
+        }
     };
     public.extend(kind);
     let (public, private) = session.generate_key_pair(&mechanism, &public, &private)?;
@@ -203,7 +209,8 @@ pub(super) fn find(lease: &Lease<'_>, id: &KeyId, place: &str) -> Result<Found, 
             public_key,
         }),
         None => Err(unusable(
-            "it is neither P-256, P-384 nor RSA of 2048, 3072 or 4096 bits, or its public key is damaged; make a new one",
+            "it is neither P-256, P-384, Ed25519 nor RSA of 2048, 3072 or 4096 bits, or its public key is damaged; make a \
+             new one",
         )),
     }
 }
@@ -225,6 +232,13 @@ fn public_key(
                 return Ok(None);
             };
             Ok(elliptic_public_key(parameters, point))
+        }
+        [Attribute::KeyType(KeyType::EC_EDWARDS)] => {
+            let attributes = read(&[AttributeType::EcParams, AttributeType::EcPoint])?;
+            let [Attribute::EcParams(parameters), Attribute::EcPoint(point)] = attributes.as_slice() else {
+                return Ok(None);
+            };
+            Ok(ed25519_public_key(parameters, point))
         }
         [Attribute::KeyType(KeyType::RSA)] => {
             let attributes = read(&[AttributeType::Modulus, AttributeType::PublicExponent])?;
@@ -261,6 +275,28 @@ fn elliptic_public_key(parameters: &[u8], point: &[u8]) -> Option<(SignatureAlgo
         subject_public_key: BitString::from_bytes(point).ok()?,
     };
     Some((curve.algorithm, public_key))
+}
+
+/// `point` is a DER OCTET STRING with the 32 octets of RFC 8032 section 5.1.2, or those alone.
+fn ed25519_public_key(parameters: &[u8], point: &[u8]) -> Option<(SignatureAlgorithm, SubjectPublicKeyInfoOwned)> {
+    // PKCS #11 v3.1, 6.3.6 lets a token name the curve in either way.
+    if parameters != ED25519_PARAMETERS && parameters != ED25519_NAME {
+        return None;
+    }
+    let point = if point.len() == 32 {
+        point
+    } else {
+        <&OctetStringRef>::from_der(point).ok()?.as_bytes()
+    };
+    if point.len() != 32 {
+        return None;
+    }
+    ParsedPublicKey::new(&ED25519, point).ok()?;
+    let public_key = SubjectPublicKeyInfoOwned {
+        algorithm: SignatureAlgorithm::Ed25519.identifier(),
+        subject_public_key: BitString::from_bytes(point).ok()?,
+    };
+    Some((SignatureAlgorithm::Ed25519, public_key))
 }
 
 /// Both numbers big-endian, as PKCS #11 v3.1, 6.1.2 has them.
@@ -314,6 +350,15 @@ pub(super) fn sign(
         SignatureAlgorithm::EcdsaP384Sha384 => {
             let raw = session.sign(&Mechanism::Ecdsa, handle, &DigestAlgorithm::Sha384.hash(message))?;
             ecdsa_signature(&raw, &P384)
+        }
+        SignatureAlgorithm::Ed25519 => {
+            let pure = Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure));
+            let signature = session.sign(&pure, handle, message)?;
+            if signature.len() != 64 {
+                let source = Some("the token returned something that is not an Ed25519 signature".into());
+                return Err(Failure::Final(KeyError::SigningFailed { source }));
+            }
+            Ok(Signature::new(signature))
         }
         SignatureAlgorithm::RsaPkcs1Sha256 if message.len() <= LONGEST_PART => Ok(Signature::new(session.sign(
             &Mechanism::Sha256RsaPkcs,
@@ -390,6 +435,10 @@ static P384: Curve = Curve {
     algorithm: SignatureAlgorithm::EcdsaP384Sha384,
     verification: &ECDSA_P384_SHA384_ASN1,
 };
+
+/// The DER of the identifier of Ed25519, and its name as a PrintableString: PKCS #11 v3.1, 6.3.6 knows both.
+const ED25519_PARAMETERS: &[u8] = b"\x06\x03\x2b\x65\x70";
+const ED25519_NAME: &[u8] = b"\x13\x0cedwards25519";
 
 fn octets(id: &KeyId) -> Vec<u8> {
     id.as_ref().as_bytes().to_vec()

@@ -63,7 +63,7 @@ fn set_mode(path: &Path, mode: u32) {
 #[test]
 fn every_kind_of_key_signs_so_that_openssl_verifies_also_after_opening_again() {
     let fixture = Fixture::new();
-    for algorithm in KeyAlgorithm::ALL {
+    for algorithm in KeyAlgorithm::ALL.into_iter().chain([KeyAlgorithm::Ed25519]) {
         let id = id(algorithm.as_ref());
         let made = fixture.store.generate(&id, algorithm).unwrap();
         let opened = fixture.reopen().unwrap().open(&id).unwrap();
@@ -327,7 +327,7 @@ fn keys_of_other_kinds_are_refused() {
         ecdsa(Nid::SECP256K1),
         rsa(1024),
         rsa(2304),
-        PKey::generate_ed25519().unwrap(),
+        PKey::generate_ed448().unwrap(),
     ] {
         let pkcs8 = key.private_key_to_pkcs8().unwrap();
         let sealed = testing::sealing_key().seal("key:a", &pkcs8).unwrap();

@@ -251,7 +251,7 @@ fn keys_of_other_kinds_are_refused() {
     with_tokens(|tokens| {
         let store = tokens.store();
         let session = tokens.session();
-        let expected = "neither P-256, P-384 nor RSA of 2048, 3072 or 4096 bits";
+        let expected = "neither P-256, P-384, Ed25519 nor RSA of 2048, 3072 or 4096 bits";
         make_elliptic(&session, "p521", P521, &[]);
         check_unusable(&store, "p521", expected);
         for (bits, exponent) in [(1024, vec![1, 0, 1]), (2048, vec![3])] {
@@ -259,9 +259,9 @@ fn keys_of_other_kinds_are_refused() {
             make(&session, "rsa", &Mechanism::RsaPkcsKeyPairGen, &public, &[]);
             check_unusable(&store, "rsa", expected);
         }
-        let public = [Attribute::EcParams(ED25519.to_vec())];
-        make(&session, "ed25519", &Mechanism::EccEdwardsKeyPairGen, &public, &[]);
-        check_unusable(&store, "ed25519", expected);
+        let public = [Attribute::EcParams(ED448.to_vec())];
+        make(&session, "ed448", &Mechanism::EccEdwardsKeyPairGen, &public, &[]);
+        check_unusable(&store, "ed448", expected);
         // What is made as it should be is accepted, whoever made it.
         make_elliptic(&session, "p256", P256, &[]);
         check_signs(&*store.open(&id("p256")).unwrap());
@@ -382,4 +382,4 @@ const NOBODY: u32 = 65_534;
 /// Names of curves, as PKCS #11 has them.
 const P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
 const P521: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x23";
-const ED25519: &[u8] = b"\x13\x0c\x65\x64\x77\x61\x72\x64\x73\x32\x35\x35\x31\x39";
+const ED448: &[u8] = b"\x06\x03\x2b\x65\x71";
