@@ -408,6 +408,7 @@ const DKIM_EXAMPLES: &str = "\
 Examples:
   sealwright gateway dkim add --data gateway example.com
   sealwright gateway dkim add --data gateway --selector s2027 example.com
+  sealwright gateway dkim add --data gateway --selector s2027-ed --algorithm ed25519 example.com
   sealwright gateway dkim show --data gateway example.com --json";
 
 const TOKEN_EXAMPLES: &str = "\

@@ -189,14 +189,16 @@ fn is_root(certificate: &Certificate) -> bool {
 }
 
 /// RSA is named `rsaEncryption`, which every reader knows (RFC 3370 section 3.2, RFC 5754 section 3.2); ECDSA with
-/// its hash (RFC 5754 section 3.3).
+/// its hash (RFC 5754 section 3.3), Ed25519 without parameters (RFC 8419 section 2.3).
 fn signature_algorithm(algorithm: SignatureAlgorithm) -> AlgorithmIdentifierOwned {
     match algorithm {
         SignatureAlgorithm::RsaPkcs1Sha256 => AlgorithmIdentifierOwned {
             oid: rfc5912::RSA_ENCRYPTION,
             parameters: Some(Any::from(Null)),
         },
-        SignatureAlgorithm::EcdsaP256Sha256 | SignatureAlgorithm::EcdsaP384Sha384 => algorithm.identifier(),
+        SignatureAlgorithm::EcdsaP256Sha256 | SignatureAlgorithm::EcdsaP384Sha384 | SignatureAlgorithm::Ed25519 => {
+            algorithm.identifier()
+        }
     }
 }
 

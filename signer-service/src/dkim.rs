@@ -1,19 +1,19 @@
 //! DKIM signatures (RFC 6376), the last thing that happens to a message.
 //!
-//! NOTE: this is our own, since mail-auth signs with keys that it holds itself, and no key leaves the key store here.
-//! RSA with SHA-256 only, relaxed canonicalization of header and body, which survives relays best.
+//! A domain may have several keys: RSA, which everybody verifies, and Ed25519 (RFC 8463) beside it. Each signs the message
+//! as it is, so that either signature holds without the other.
 
 use std::sync::Arc;
 
-use data_encoding::{BASE64, HEXLOWER};
-use der::Encode;
+use data_encoding::HEXLOWER;
+use der::Encode as _;
 use keys::{DigestAlgorithm, KeyError, SignatureAlgorithm, SigningKey};
 use policies::mailbox::Domain;
 use policies::time::Timestamp;
+use smtp::dkim::{Algorithm, Message, Request};
 
 use crate::mime::MimeError;
-use crate::mime::canonical::lines;
-use crate::mime::entity::{Entity, Field};
+use crate::mime::entity::Entity;
 
 /// A domain and the key that signs for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,9 +25,9 @@ pub struct Selector {
 
 /// A selector with its key open.
 #[derive(Debug, Clone)]
-pub(crate) struct DomainKey {
-    pub(crate) selector: Selector,
-    pub(crate) key: Arc<dyn SigningKey>,
+pub struct DomainKey {
+    pub selector: Selector,
+    pub key: Arc<dyn SigningKey>,
 }
 
 /// Why there is no DKIM signature.
@@ -38,10 +38,12 @@ pub enum DkimError {
     Mime(#[from] MimeError),
     #[error("the key of a DKIM selector could not sign")]
     Key(#[from] KeyError),
+    #[error("the public key of a DKIM selector cannot be written")]
+    Encoding(#[from] der::Error),
     #[error("the gateway is stopping")]
     Interrupted,
-    #[error("the key of a DKIM selector is not RSA")]
-    NotRsa,
+    #[error("the key of a DKIM selector is neither RSA nor Ed25519")]
+    WrongKind,
 }
 
 impl Selector {
@@ -58,116 +60,58 @@ impl Selector {
     }
 }
 
-/// The content of the TXT record (RFC 6376 section 3.6.1).
+/// The content of the TXT record (RFC 6376 section 3.6.1, RFC 8463 section 4.2).
 ///
 /// # Errors
-/// The key cannot be written as DER.
-pub fn record(key: &dyn SigningKey) -> Result<String, der::Error> {
-    Ok(format!(
-        "v=DKIM1; k=rsa; p={}",
-        BASE64.encode(&key.public_key().to_der()?)
-    ))
+/// The key is of a kind that DKIM has no name for, or cannot be written as DER.
+pub fn record(key: &dyn SigningKey) -> Result<String, DkimError> {
+    let algorithm = algorithm(key)?;
+    let public_key = key.public_key();
+    Ok(match algorithm {
+        Algorithm::RsaSha256 => algorithm.record(&public_key.to_der()?),
+        Algorithm::Ed25519Sha256 => algorithm.record(public_key.subject_public_key.raw_bytes()),
+    })
 }
 
-/// The message with a DKIM-Signature field on top.
+/// The message with a DKIM-Signature field on top for each of the keys, the first one uppermost.
 ///
 /// # Errors
 /// See [`DkimError`].
-pub fn sign(message: &[u8], selector: &Selector, key: &dyn SigningKey, now: Timestamp) -> Result<Vec<u8>, DkimError> {
-    if key.algorithm() != SignatureAlgorithm::RsaPkcs1Sha256 {
-        return Err(DkimError::NotRsa);
-    }
+pub fn sign(message: &[u8], keys: &[DomainKey], now: Timestamp) -> Result<Vec<u8>, DkimError> {
     let whole = Entity::split(message)?;
-    let body_hash = DigestAlgorithm::Sha256.hash(&relaxed_body(whole.body));
-    // 1. Which fields, each as often as it is there; From once more, so that nobody adds a second (section 8.15).
+    // Each field as often as it is there; From once more, so that nobody adds a second.
     let mut named: Vec<&str> = Vec::new();
-    let mut signed = Vec::new();
     for name in SIGNED {
-        // Of several, verifiers begin with the last (section 5.4.2).
-        for field in whole.fields.iter().rev().filter(|field| field.is(name)) {
-            named.push(name);
-            signed.extend_from_slice(&relaxed_field(field));
-        }
+        named.extend(whole.fields.iter().filter(|field| field.is(name)).map(|_| name));
     }
     named.push("From");
-    // 2. The signature's own field, whose b= is empty while it is signed (section 3.7).
-    let field = format!(
-        "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d={};\r\n s={}; t={};\r\n h={};\r\n bh={};\r\n b=",
-        selector.domain,
-        selector.selector,
-        now.unix(),
-        named.join(":\r\n  "),
-        BASE64.encode(&body_hash)
-    );
-    let own = format!("{field}\r\n");
-    let own = Entity::split(own.as_bytes())?;
-    if let Some(own) = own.fields.first() {
-        let relaxed = relaxed_field(own);
-        signed.extend_from_slice(relaxed.strip_suffix(b"\r\n").unwrap_or(&relaxed));
+    let header = whole.fields.iter().map(|field| {
+        let name = field.name();
+        (name, &field.raw()[name.len() + 1..])
+    });
+    let prepared = Message::new(header.collect(), whole.body);
+    let mut out = Vec::new();
+    for DomainKey { selector, key } in keys {
+        let unsigned = prepared.unsigned(&Request {
+            algorithm: algorithm(&**key)?,
+            domain: selector.domain.as_ref(),
+            selector: &selector.selector,
+            signed_at: now.unix(),
+            fields: &named,
+        });
+        let signature = key.sign(unsigned.octets())?;
+        out.extend_from_slice(unsigned.finish(signature.as_bytes()).as_bytes());
     }
-    let signature = BASE64.encode(key.sign(&signed)?.as_bytes());
-    let mut out = field.into_bytes();
-    for (index, piece) in signature.as_bytes().chunks(COLUMNS).enumerate() {
-        if index > 0 {
-            out.extend_from_slice(b"\r\n  ");
-        }
-        out.extend_from_slice(piece);
-    }
-    out.extend_from_slice(b"\r\n");
     out.extend_from_slice(message);
     Ok(out)
 }
 
-/// RFC 6376 section 3.4.2.
-fn relaxed_field(field: &Field<'_>) -> Vec<u8> {
-    let mut relaxed = field.name().to_ascii_lowercase().into_bytes();
-    relaxed.push(b':');
-    let value = field.value();
-    let mut blank = false;
-    for byte in value {
-        if matches!(byte, b' ' | b'\t') {
-            blank = true;
-            continue;
-        }
-        if blank {
-            relaxed.push(b' ');
-            blank = false;
-        }
-        relaxed.push(byte);
+fn algorithm(key: &dyn SigningKey) -> Result<Algorithm, DkimError> {
+    match key.algorithm() {
+        SignatureAlgorithm::RsaPkcs1Sha256 => Ok(Algorithm::RsaSha256),
+        SignatureAlgorithm::Ed25519 => Ok(Algorithm::Ed25519Sha256),
+        SignatureAlgorithm::EcdsaP256Sha256 | SignatureAlgorithm::EcdsaP384Sha384 => Err(DkimError::WrongKind),
     }
-    relaxed.extend_from_slice(b"\r\n");
-    relaxed
-}
-
-/// RFC 6376 section 3.4.4.
-fn relaxed_body(body: &[u8]) -> Vec<u8> {
-    let mut relaxed = Vec::with_capacity(body.len());
-    let mut empty_lines = 0_usize;
-    for (_, line) in lines(body) {
-        let line = crate::mime::header::trim_blanks_end(line);
-        if line.is_empty() {
-            empty_lines += 1;
-            continue;
-        }
-        for _ in 0..empty_lines {
-            relaxed.extend_from_slice(b"\r\n");
-        }
-        empty_lines = 0;
-        let mut blank = false;
-        for byte in line {
-            if matches!(byte, b' ' | b'\t') {
-                blank = true;
-                continue;
-            }
-            if blank {
-                relaxed.push(b' ');
-                blank = false;
-            }
-            relaxed.push(*byte);
-        }
-        relaxed.extend_from_slice(b"\r\n");
-    }
-    relaxed
 }
 
 /// What identifies a message to its readers (RFC 6376 section 5.4.1).
@@ -191,39 +135,40 @@ const SIGNED: [&str; 15] = [
 
 const KEY_PREFIX: &str = "dkim-";
 
-const COLUMNS: usize = 72;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mime::canonical::lines;
 
-    #[test]
-    fn canonical_forms_are_those_of_the_rfc() {
-        // RFC 6376 section 3.4.5.
-        let message = b"A: X\r\nB : Y\t\r\n\tZ  \r\n\r\n C \r\nD \t E\r\n\r\n\r\n";
-        let header = Entity::split(b"A: X\r\nB: Y\t\r\n\tZ  \r\n").unwrap();
-        let relaxed: Vec<u8> = header.fields.iter().flat_map(relaxed_field).collect();
-        assert_eq!(relaxed, b"a:X\r\nb:Y Z\r\n");
-        let body = &message[message.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4..];
-        assert_eq!(relaxed_body(body), b" C\r\nD E\r\n");
-        assert_eq!(relaxed_body(b""), b"");
-        assert_eq!(relaxed_body(b"\r\n\r\n"), b"");
-        assert_eq!(relaxed_body(b"x"), b"x\r\n");
-        assert_eq!(relaxed_body(b"x\r\n\r\ny\r\n"), b"x\r\n\r\ny\r\n");
+    fn signed_by(message: &[u8], keys: &[Arc<dyn SigningKey>]) -> Result<Vec<u8>, DkimError> {
+        let key = |(index, key): (usize, &Arc<dyn SigningKey>)| DomainKey {
+            selector: Selector {
+                domain: "example.com".parse().unwrap(),
+                selector: format!("s{index}"),
+            },
+            key: key.clone(),
+        };
+        let keys: Vec<DomainKey> = keys.iter().enumerate().map(key).collect();
+        sign(message, &keys, Timestamp::from_unix(0))
     }
 
     #[test]
-    fn only_rsa_signs() {
-        let selector = Selector {
-            domain: "example.com".parse().unwrap(),
-            selector: "s".to_owned(),
-        };
-        let now = Timestamp::from_unix(0);
+    fn only_rsa_and_ed25519_sign() {
         let message = b"From: alice@example.com\r\n\r\nx\r\n";
-        let refused = sign(message, &selector, &*keys::testing::p256(), now);
-        assert!(matches!(refused, Err(DkimError::NotRsa)));
-        let signed = sign(message, &selector, &*keys::testing::rsa2048(), now).unwrap();
+        for wrong in [keys::testing::p256(), keys::testing::p384()] {
+            assert!(matches!(record(&*wrong), Err(DkimError::WrongKind)));
+            let refused = signed_by(message, &[keys::testing::rsa2048(), wrong]);
+            assert!(matches!(refused, Err(DkimError::WrongKind)));
+        }
+        let signed = signed_by(message, &[keys::testing::rsa2048(), keys::testing::ed25519()]).unwrap();
         assert!(signed.ends_with(message));
         assert!(lines(&signed).all(|(_, line)| line.len() <= 78 + "DKIM-Signature: ".len()));
+        let text = String::from_utf8(signed).unwrap();
+        let (rsa, ed25519) = (
+            text.find("a=rsa-sha256").unwrap(),
+            text.find("a=ed25519-sha256").unwrap(),
+        );
+        assert!(rsa < ed25519);
+        assert_eq!(signed_by(message, &[]).unwrap(), message);
     }
 }

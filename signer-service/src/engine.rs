@@ -7,7 +7,7 @@ use smtp::Reply;
 use thiserror::Error;
 
 use crate::cms::CmsError;
-use crate::dkim::{self, DkimError, DomainKey};
+use crate::dkim::{self, DkimError};
 use crate::encryption::{self, Settled};
 use crate::enrol::EnrolError;
 use crate::enveloped::EncryptError;
@@ -62,7 +62,8 @@ pub(crate) async fn copies(
         .from
         .as_ref()
         .filter(|from| policies::signing::decide(from, envelope.may_sign_for).is_ok())
-        .and_then(|from| gateway.dkim_key(from.domain()));
+        .map(|from| gateway.dkim_keys(from.domain()))
+        .unwrap_or_default();
     let settled = encryption::settle(gateway, plan).await?;
     let mut copies = Vec::with_capacity(settled.len());
     for one in settled {
@@ -112,13 +113,12 @@ pub(crate) async fn copies(
                 without_bcc(&copy.message).map_err(Refusal::Mime)?
             }
         };
-        let message = match &dkim {
-            None => message,
-            Some(DomainKey { selector, key }) => {
-                let (selector, key, now) = (selector.clone(), key.clone(), gateway.clock.now());
-                let signed = tokio::task::spawn_blocking(move || dkim::sign(&message, &selector, &*key, now)).await;
-                signed.unwrap_or(Err(DkimError::Interrupted)).map_err(NotSent::Dkim)?
-            }
+        let message = if dkim.is_empty() {
+            message
+        } else {
+            let (keys, now) = (dkim.clone(), gateway.clock.now());
+            let signed = tokio::task::spawn_blocking(move || dkim::sign(&message, &keys, now)).await;
+            signed.unwrap_or(Err(DkimError::Interrupted)).map_err(NotSent::Dkim)?
         };
         copies.push(Outgoing {
             recipients: copy.recipients,

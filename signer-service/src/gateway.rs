@@ -179,9 +179,10 @@ impl Gateway {
         remove_orphaned_keys(&self.db, &self.keys).await
     }
 
-    /// The key with which the mail of a domain is signed last, if there is one.
-    pub(crate) fn dkim_key(&self, domain: &Domain) -> Option<DomainKey> {
-        self.dkim.iter().find(|known| known.selector.domain == *domain).cloned()
+    /// The keys with which the mail of a domain is signed last, in the order of the configuration.
+    pub(crate) fn dkim_keys(&self, domain: &Domain) -> Vec<DomainKey> {
+        let of_domain = self.dkim.iter().filter(|known| known.selector.domain == *domain);
+        of_domain.cloned().collect()
     }
 
     pub(crate) const fn decryption_keys(&self) -> &Arc<dyn DecryptionKeys> {

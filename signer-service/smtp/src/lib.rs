@@ -3,6 +3,7 @@
 //! * [`server`] receives: a [`server::Server`] speaks the protocol and asks a [`server::Session`] what to answer.
 //! * [`auth`] is for logging in, on either side.
 //! * [`client`] sends: a [`client::Connection`] reports what the next hop said of every single recipient.
+//! * [`dkim`] says what a domain signs of a message, and how that is written.
 //! * [`sink`] is a small real mailbox server on top of [`server`], for trying out and for tests.
 //!
 //! What is promised, by both directions:
@@ -16,7 +17,7 @@
 //!
 //! Standards: [RFC 5321] (SMTP), [RFC 1870] (SIZE), [RFC 2034] and [RFC 3463] (enhanced status codes), [RFC 2920]
 //! (PIPELINING), [RFC 3030] (CHUNKING, BINARYMIME), [RFC 3207] (STARTTLS), [RFC 4954] (AUTH), [RFC 6152] (8BITMIME),
-//! [RFC 6531] (SMTPUTF8), [RFC 8314] (implicit TLS); [RFC 2033] (LMTP) as a client; XCLIENT and XFORWARD of Postfix.
+//! [RFC 6531] (SMTPUTF8), [RFC 6376] and [RFC 8463] (DKIM), [RFC 8314] (implicit TLS); [RFC 2033] (LMTP) as a client; XCLIENT and XFORWARD of Postfix.
 //!
 //! [RFC 5321]: https://www.rfc-editor.org/rfc/rfc5321
 //! [RFC 1870]: https://www.rfc-editor.org/rfc/rfc1870
@@ -28,12 +29,15 @@
 //! [RFC 3207]: https://www.rfc-editor.org/rfc/rfc3207
 //! [RFC 4954]: https://www.rfc-editor.org/rfc/rfc4954
 //! [RFC 6152]: https://www.rfc-editor.org/rfc/rfc6152
+//! [RFC 6376]: https://www.rfc-editor.org/rfc/rfc6376
 //! [RFC 6531]: https://www.rfc-editor.org/rfc/rfc6531
 //! [RFC 8314]: https://www.rfc-editor.org/rfc/rfc8314
+//! [RFC 8463]: https://www.rfc-editor.org/rfc/rfc8463
 
 mod address;
 pub mod auth;
 pub mod client;
+pub mod dkim;
 pub mod envelope;
 pub mod reply;
 pub mod server;

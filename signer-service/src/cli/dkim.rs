@@ -1,6 +1,6 @@
 //! `sealwright gateway dkim …`: the keys with which a domain signs its mail.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use keys::sealing::SealingKey;
 use keys::{KeyAlgorithm, KeyStore as _, SoftwareKeyStore};
 use policies::mailbox::Domain;
@@ -13,9 +13,27 @@ use crate::dkim::{Selector, record};
 #[derive(Debug, Subcommand)]
 pub enum Dkim {
     /// Make a key for a domain, and print the DNS record that it needs.
-    Add(Named),
+    Add(Add),
     /// Print the DNS record of a key again.
     Show(Named),
+}
+
+#[derive(Debug, Args)]
+pub struct Add {
+    #[command(flatten)]
+    named: Named,
+    /// RSA is verified by everybody; a second key with ed25519, under a selector of its own, is smaller and stronger.
+    #[arg(long, value_enum, default_value = "rsa2048")]
+    algorithm: Algorithm,
+}
+
+/// The kinds of keys that receivers verify (RFC 8301 section 3.2, RFC 8463).
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Algorithm {
+    Rsa2048,
+    Rsa3072,
+    Rsa4096,
+    Ed25519,
 }
 
 #[derive(Debug, Args)]
@@ -30,9 +48,9 @@ pub struct Named {
 }
 
 pub(super) fn run(command: &Dkim) -> Result<(), Failure> {
-    let (named, is_new) = match command {
-        Dkim::Add(named) => (named, true),
-        Dkim::Show(named) => (named, false),
+    let (named, new) = match command {
+        Dkim::Add(add) => (&add.named, Some(add.algorithm)),
+        Dkim::Show(named) => (named, None),
     };
     let domain: Domain = named
         .domain
@@ -53,10 +71,9 @@ pub(super) fn run(command: &Dkim) -> Result<(), Failure> {
     let sealing_key = SealingKey::open_file(&config.keys.sealing_key)?;
     let store = SoftwareKeyStore::open(&config.keys.folder, sealing_key)?;
     let id = selector.key_name().parse()?;
-    let key = if is_new {
-        store.generate(&id, KeyAlgorithm::Rsa2048)?
-    } else {
-        store.open(&id)?
+    let key = match new {
+        Some(algorithm) => store.generate(&id, algorithm.into())?,
+        None => store.open(&id)?,
     };
     let (name, record) = (selector.record_name(), record(&*key)?);
     if named.data.json {
@@ -70,7 +87,7 @@ pub(super) fn run(command: &Dkim) -> Result<(), Failure> {
         .map(|chunk| format!("\"{}\"", String::from_utf8_lossy(chunk)))
         .collect();
     println!("{name}. IN TXT ( {} )", strings.join(" "));
-    if is_new {
+    if new.is_some() {
         eprintln!(
             "When this record is in the DNS, write into {} and start the gateway anew:\n  [[dkim]]\n  domain = \"{}\"\n  selector = \"{}\"",
             config.folder.join(Config::FILE_NAME).display(),
@@ -79,4 +96,15 @@ pub(super) fn run(command: &Dkim) -> Result<(), Failure> {
         );
     }
     Ok(())
+}
+
+impl From<Algorithm> for KeyAlgorithm {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Rsa2048 => Self::Rsa2048,
+            Algorithm::Rsa3072 => Self::Rsa3072,
+            Algorithm::Rsa4096 => Self::Rsa4096,
+            Algorithm::Ed25519 => Self::Ed25519,
+        }
+    }
 }

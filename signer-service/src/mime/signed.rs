@@ -298,6 +298,7 @@ const fn message_integrity_check(digest: DigestAlgorithm) -> &'static str {
     match digest {
         DigestAlgorithm::Sha256 => "sha-256",
         DigestAlgorithm::Sha384 => "sha-384",
+        DigestAlgorithm::Sha512 => "sha-512",
     }
 }
 

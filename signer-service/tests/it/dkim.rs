@@ -2,9 +2,12 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use keys::KeyStore as _;
-use signer_service::dkim::{Selector, record, sign};
+use keys::SigningKey;
+use policies::time::Timestamp;
+use signer_service::dkim::{DkimError, DomainKey, Selector, record};
 
 use crate::support::now;
 
@@ -44,24 +47,38 @@ fn selector() -> Selector {
     }
 }
 
+/// The message, signed with that key.
+fn sign(message: &[u8], key: &Arc<dyn SigningKey>, now: Timestamp) -> Result<Vec<u8>, DkimError> {
+    let key = DomainKey {
+        selector: selector(),
+        key: key.clone(),
+    };
+    signer_service::dkim::sign(message, &[key], now)
+}
+
 const MESSAGE: &str = "Received: from a by b; now\r\nFrom: Alice\r\n\t<alice@example.com>\r\nTo:bob@example.net,\r\n  carol@example.net\r\nSubject:  two   blanks \r\nList-Id: <a>\r\nList-Id: <b>\r\nContent-Type: text/plain\r\n\r\n  Hello \t Bob \r\n\r\nBye\r\n\r\n\r\n";
 
 #[test]
 fn dkimpy_verifies_what_is_signed_and_refuses_what_is_changed() {
-    let key = keys::testing::rsa2048();
-    let (record, name) = (record(&*key).unwrap(), selector().record_name());
+    for key in [keys::testing::rsa2048(), keys::testing::ed25519()] {
+        check_with_dkimpy(&key);
+    }
+}
+
+fn check_with_dkimpy(key: &Arc<dyn SigningKey>) {
+    let (record, name) = (record(&**key).unwrap(), selector().record_name());
     for message in [
         MESSAGE,
         "From: alice@example.com\r\n\r\n",
         "From: alice@example.com\r\n\r\nno line break",
     ] {
-        let signed = sign(message.as_bytes(), &selector(), &*key, now()).unwrap();
+        let signed = sign(message.as_bytes(), key, now()).unwrap();
         let Some(good) = verifies(&signed, &record, &name) else {
             return;
         };
         assert!(good, "{}", String::from_utf8_lossy(&signed));
     }
-    let signed = String::from_utf8(sign(MESSAGE.as_bytes(), &selector(), &*key, now()).unwrap()).unwrap();
+    let signed = String::from_utf8(sign(MESSAGE.as_bytes(), key, now()).unwrap()).unwrap();
     // What relays do on the way is no harm.
     let harmless = [
         signed.replace("Received: ", "Received: from c by d; then\r\nReceived: "),
@@ -92,11 +109,17 @@ async fn the_gateway_signs_for_its_domain_last() {
     let store = keys::SoftwareKeyStore::open(&world.folder.path().join("gateway/keys"), sealing).unwrap();
     let id = selector().key_name().parse().unwrap();
     let key = store.generate(&id, keys::KeyAlgorithm::Rsa2048).unwrap();
+    let second = Selector {
+        selector: "e2026".to_owned(),
+        ..selector()
+    };
+    let id = second.key_name().parse().unwrap();
+    let second_key = store.generate(&id, keys::KeyAlgorithm::Ed25519).unwrap();
     let file = world.folder.path().join("gateway/gateway.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(
         &file,
-        format!("{text}\n[[dkim]]\ndomain = \"example.com\"\nselector = \"s2026\"\n"),
+        format!("{text}\n[[dkim]]\ndomain = \"example.com\"\nselector = \"s2026\"\n[[dkim]]\ndomain = \"example.com\"\nselector = \"e2026\"\n"),
     )
     .unwrap();
     let world = world.restart().await;
@@ -112,6 +135,19 @@ async fn the_gateway_signs_for_its_domain_last() {
             Some(true),
             "also below what the relay has written"
         );
+    }
+    // The other key has signed the same, and holds when the first signature is gone.
+    let text = String::from_utf8(arrived[at..].to_vec()).unwrap();
+    let other = text.rfind("DKIM-Signature:").unwrap();
+    assert!(other > 0 && text[other..].contains("a=ed25519-sha256"), "{text}");
+    let (record, name) = (
+        signer_service::dkim::record(&*second_key).unwrap(),
+        second.record_name(),
+    );
+    if let Some(good) = verifies(&text.as_bytes()[other..], &record, &name) {
+        assert!(good);
+        let changed = text[other..].replacen("t=", "t=1", 1);
+        assert_ne!(verifies(changed.as_bytes(), &record, &name), Some(true));
     }
 }
 

@@ -186,7 +186,7 @@ async fn forged_replies_change_nothing() {
     not_taken(&site.deliver(longer.as_bytes()).await, "does not fit");
     let partly = signed.replacen("c=relaxed", "l=10; c=relaxed", 1);
     not_taken(&site.deliver(partly.as_bytes()).await, "there is none");
-    let uncovered = signed.replacen(":\r\n\t Sender", "", 1);
+    let uncovered = signed.replacen(":\r\n  Sender", "", 1);
     not_taken(&site.deliver(uncovered.as_bytes()).await, "not covered");
     let sha1 = signed.replacen("rsa-sha256", "rsa-sha1", 1);
     not_taken(&site.deliver(sha1.as_bytes()).await, "SHA-1");
@@ -249,7 +249,7 @@ async fn keys_in_the_dns_that_do_not_count_are_refused() {
 async fn fields_that_a_message_lacks_need_not_be_signed_where_the_operator_says_so() {
     let signed_as_large_providers_do = |letter: &Letter, site: &Site| {
         let signed = String::from_utf8(letter.signed(site)).unwrap();
-        (signed.clone(), signed.replacen(":\r\n\t Sender", "", 1))
+        (signed.clone(), signed.replacen(":\r\n  Sender", "", 1))
     };
     for (more, expected) in [("", "not covered"), ("reply_fields = \"present\"", "does not fit")] {
         let site = Site::with(more).await;
