@@ -5,10 +5,15 @@
 //!
 //! The hash of a row is SHA-256 over a domain separator, the hash of the row before, and every field with its
 //! length: change, removal, insertion and reordering break the chain. A whole chain written anew, and rows cut off
-//! at the end, are found by the checkpoints, which are signed with a key that signs nothing else.
+//! at the end, are found by the checkpoints, which are signed with a key that signs nothing else. A checkpoint is a
+//! signed note about a Merkle tree over the rows (c2sp.org/tlog-checkpoint) as well: kept elsewhere, it shows later that
+//! the log was not rewritten, and with a short proof that one row is in it.
 
 mod action;
 mod checkpoint;
+mod note;
+mod proof;
+mod tree;
 mod verify;
 
 use migrations::AnyConnection;
@@ -22,8 +27,11 @@ use crate::store::audit::AuditRow;
 
 pub use action::Action;
 pub(crate) use checkpoint::AuditKey;
-pub use checkpoint::checkpoint;
-pub use verify::{Verified, verify};
+pub use checkpoint::{checkpoint, origin};
+pub use note::{AuditPublicKey, TreeHead};
+pub(crate) use proof::{RowProof, prove_row};
+pub use proof::{newest_note, prove};
+pub use verify::{Verified, verify, verify_against};
 
 /// Appends a row inside the caller's write transaction; when that fails the transaction must fail.
 ///
@@ -65,6 +73,11 @@ pub struct Event {
     pub hash: [u8; 32],
 }
 
+/// What the signatures of checkpoints are checked with.
+pub fn public_key(app: &App) -> Result<AuditPublicKey, Error> {
+    app.audit_key.public_key()
+}
+
 /// Events after `sequence` in order, at most `limit` and never more than a thousand.
 pub async fn events(app: &App, after_sequence: i64, limit: u32) -> Result<Vec<Event>, Error> {
     let limit = i64::from(limit).min(PAGE);
@@ -86,12 +99,11 @@ pub async fn events(app: &App, after_sequence: i64, limit: u32) -> Result<Vec<Ev
         .collect()
 }
 
-/// The canonical bytes of a row are its fields in order; texts and hashes are preceded by their length.
-fn hash(row: &AuditRow) -> [u8; 32] {
-    let mut digest = Sha256::new();
-    digest.update(ROW_SEPARATOR);
-    digest.update(row.sequence.to_be_bytes());
-    digest.update(row.at.to_be_bytes());
+/// What the hash of a row and its leaf in the tree cover: its fields in order, texts and hashes preceded by their length.
+fn canonical(row: &AuditRow) -> Vec<u8> {
+    let mut bytes = ROW_SEPARATOR.to_vec();
+    bytes.extend_from_slice(&row.sequence.to_be_bytes());
+    bytes.extend_from_slice(&row.at.to_be_bytes());
     for field in [
         row.previous_hash.as_slice(),
         row.actor.as_bytes(),
@@ -99,10 +111,14 @@ fn hash(row: &AuditRow) -> [u8; 32] {
         row.details.as_bytes(),
     ] {
         // `usize` has at most 64 bits on every platform Rust has.
-        digest.update(u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());
-        digest.update(field);
+        bytes.extend_from_slice(&u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes());
+        bytes.extend_from_slice(field);
     }
-    digest.finalize().into()
+    bytes
+}
+
+fn hash(row: &AuditRow) -> [u8; 32] {
+    Sha256::digest(canonical(row)).into()
 }
 
 fn hash_of_row(row: &AuditRow) -> Result<[u8; 32], Error> {

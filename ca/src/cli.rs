@@ -11,6 +11,7 @@ mod crl;
 mod directory;
 mod doctor;
 mod domain;
+mod evidence;
 mod init;
 mod lint;
 mod output;
@@ -30,6 +31,7 @@ use policies::time::Clock;
 use crate::accounts;
 use crate::app::{App, AppParts};
 use crate::error::{self, Error};
+use crate::evidence_pack::PackError;
 use crate::revocation::Reason;
 
 use output::Format;
@@ -88,6 +90,12 @@ pub enum Command {
     /// The directory: certificates for those who encrypt
     #[command(subcommand)]
     Directory(directory::Command),
+    /// Put together why a certificate was issued, in one file for an auditor
+    #[command(after_help = evidence::EXAMPLES)]
+    Evidence(evidence::Arguments),
+    /// Check a file that `evidence` has made; needs no data folder
+    #[command(after_help = evidence::CHECK_EXAMPLES)]
+    CheckEvidence(evidence::CheckArguments),
     /// Publish a new CRL of each issuer now
     Crl(Data),
     /// Look at everything that has to work, and say what needs attention
@@ -113,6 +121,7 @@ pub struct Data {
 pub fn run(command: Command, clock: Arc<dyn Clock>) -> ExitCode {
     let command = match command {
         Command::Lint(arguments) => return run_lint(&arguments, &*clock),
+        Command::CheckEvidence(arguments) => return finish(evidence::check(&arguments), arguments.json),
         command => command,
     };
     let json = command.data().is_some_and(|data| data.json);
@@ -123,7 +132,12 @@ pub fn run(command: Command, clock: Arc<dyn Clock>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(execute(command, clock)) {
+    finish(runtime.block_on(execute(command, clock)), json)
+}
+
+/// Says why a command failed, and with which status that ends.
+fn finish(outcome: Result<(), Failure>, json: bool) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
@@ -138,6 +152,10 @@ enum Failure {
     Output(io::Error),
     /// The doctor found so much broken.
     Broken(usize),
+    /// The file is no evidence pack, or could not be written as one.
+    Pack(PackError),
+    /// So many checks of an evidence pack failed.
+    Unproven(usize),
     /// What was to be found was not; the output says why.
     NotShown,
 }
@@ -154,11 +172,22 @@ impl From<io::Error> for Failure {
     }
 }
 
+impl From<PackError> for Failure {
+    fn from(error: PackError) -> Self {
+        Self::Pack(error)
+    }
+}
+
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Authority(error) => f.write_str(&error::chain(error)),
             Self::NotShown => f.write_str("the domain is not validated yet; see above"),
+            Self::Pack(error) => write!(f, "{error}"),
+            Self::Unproven(failed) => write!(
+                f,
+                "the evidence pack does not prove it: {failed} of the checks failed; see above"
+            ),
             Self::Broken(broken) => write!(f, "broken: {broken}; see above"),
             Self::Output(error) => write!(f, "the output could not be written: {error}"),
         }
@@ -171,7 +200,13 @@ impl Failure {
             Self::Authority(
                 Error::InvalidInput { .. } | Error::Configuration { .. } | Error::NotInitialized { .. },
             ) => ExitCode::from(2),
-            Self::Authority(_) | Self::Output(_) | Self::Broken(_) | Self::NotShown => ExitCode::FAILURE,
+            Self::Pack(PackError::Archive(_) | PackError::TooLarge | PackError::Twice { .. }) => ExitCode::from(2),
+            Self::Authority(_)
+            | Self::Output(_)
+            | Self::Broken(_)
+            | Self::NotShown
+            | Self::Pack(_)
+            | Self::Unproven(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -180,7 +215,8 @@ impl Command {
     /// `None` for a command that needs no data folder.
     fn data(&self) -> Option<&Data> {
         Some(match self {
-            Self::Lint(_) => return None,
+            Self::Lint(_) | Self::CheckEvidence(_) => return None,
+            Self::Evidence(arguments) => &arguments.data,
             Self::Init(arguments) => &arguments.data,
             Self::List(arguments) => &arguments.data,
             Self::Acme(command) => command.data(),
@@ -214,7 +250,8 @@ async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure>
     let local = accounts::local_operator();
     match command {
         // Handled above, where there is no authority yet.
-        Command::Init(_) | Command::Lint(_) => Ok(()),
+        Command::Init(_) | Command::Lint(_) | Command::CheckEvidence(_) => Ok(()),
+        Command::Evidence(arguments) => evidence::run(&app, &local, arguments, format).await,
         Command::Serve(_) => serve::run(app, format).await,
         Command::List(arguments) => certificate::list(&app, arguments, format).await,
         Command::Show { serial, .. } => certificate::show(&app, &local, &serial, format).await,

@@ -173,6 +173,14 @@ pub enum Error {
     )]
     AuditDamaged { sequence: i64, reason: String },
 
+    /// A checkpoint, or a proof that rests on one, says nothing that can be relied on.
+    #[error("the checkpoint is not usable: {what}; take one that `sealwright ca audit checkpoint` has printed")]
+    AuditNote { what: &'static str },
+
+    /// The stored tree does not hold the hashes that it must.
+    #[error("the Merkle tree of the audit log is not whole: restore table audit_tiles from a backup, or empty it")]
+    AuditTree(#[source] tlog_tiles::tlog::Error),
+
     // ---- the house
     /// The folder holds a certificate authority already.
     #[error("{} holds a certificate authority already: choose another folder, nothing was changed", .folder.display())]

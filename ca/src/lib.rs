@@ -12,6 +12,7 @@ pub mod crl;
 pub mod directory;
 pub mod doctor;
 pub mod error;
+pub mod evidence_pack;
 pub mod http;
 pub mod init;
 mod input;

@@ -8,6 +8,7 @@ pub(crate) mod acme_authorizations;
 pub(crate) mod acme_nonces;
 pub(crate) mod acme_orders;
 pub(crate) mod audit;
+pub(crate) mod audit_tiles;
 pub(crate) mod caa_checks;
 pub(crate) mod cases;
 pub(crate) mod certificates;

@@ -241,6 +241,15 @@ diesel::table! {
         head_hash -> Binary,
         key_id -> Text,
         signature -> Binary,
+        note -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    audit_tiles (level, number) {
+        level -> BigInt,
+        number -> BigInt,
+        hashes -> Binary,
     }
 }
 

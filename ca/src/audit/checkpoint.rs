@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use keys::{KeyId, KeyStore, SigningKey};
 
+use tlog_tiles::check_tree;
+
+use super::note::{self, AuditPublicKey, TreeHead};
+use super::tree;
 use crate::app::{App, on_blocking_thread};
 use crate::error::Error;
 use crate::store;
@@ -29,6 +33,11 @@ impl AuditKey {
         }
     }
 
+    /// What its signatures are checked with.
+    pub(crate) fn public_key(&self) -> Result<AuditPublicKey, Error> {
+        AuditPublicKey::new(self.key.public_key().clone())
+    }
+
     /// The name of the key in the key store.
     pub(crate) fn id() -> KeyId {
         // A constant of allowed characters and length.
@@ -36,32 +45,86 @@ impl AuditKey {
     }
 }
 
-/// Signs the head of the chain, unless that was done already. Returns the row that was signed.
+/// Lets the Merkle tree follow the log and signs its head, unless that was done already. Returns the row that was signed.
+///
+/// # Errors
+/// [`Error::AuditDamaged`] when the stored tree no longer begins with the tree that was signed last: then nothing is signed.
 pub async fn checkpoint(app: &App) -> Result<Option<i64>, Error> {
-    let (head, newest) = app
+    // 1. The tree, page by page, so that no transaction is long.
+    let edge = loop {
+        let (edge, is_all) = app.db.write(tree::grow).await?;
+        if is_all {
+            break edge;
+        }
+    };
+    let sequence = tree::sequence_of(edge.size());
+    let newest = app
         .db
-        .read(|conn| Ok::<_, Error>((store::audit::head(conn)?, store::audit::newest_checkpoint(conn)?)))
+        .read(|conn| Ok::<_, Error>(store::audit::newest_checkpoint(conn)?))
         .await?;
-    let Some(head) = head else { return Ok(None) };
-    if newest.is_some_and(|newest| newest.sequence >= head.sequence) {
+    if edge.size() == 0 || newest.as_ref().is_some_and(|newest| newest.sequence >= sequence) {
         return Ok(None);
     }
+    let root = edge.root()?;
+    let key = app.audit_key.public_key()?;
+
+    // 2. What is signed must continue what was signed.
+    if let Some(note) = newest.and_then(|newest| newest.note) {
+        let damaged = |sequence, reason: &str| Error::AuditDamaged {
+            sequence,
+            reason: reason.to_owned(),
+        };
+        let before = key.open(&note).map_err(|_| {
+            damaged(
+                sequence,
+                "the note of the last checkpoint is not signed by the audit key",
+            )
+        })?;
+        let (old, size) = (before.size, edge.size());
+        let proof = app.db.read(move |conn| tree::consistency(conn, old, size)).await?;
+        check_tree(&proof, size, root, old, before.root).map_err(|_| {
+            damaged(
+                tree::sequence_of(old),
+                "the stored tree no longer begins with the one that was signed",
+            )
+        })?;
+    }
+
+    // 3. Both forms of the statement: ours, which has the time and the chain, and the note, which other programs read.
     let at = app.now().unix();
-    let statement = checkpoint_statement(head.sequence, at, &head.hash);
+    let last = app
+        .db
+        .read(move |conn| Ok::<_, Error>(store::audit::page(conn, sequence - 1, 1)?))
+        .await?;
+    let Some(last) = last.into_iter().find(|row| row.sequence == sequence) else {
+        return Err(Error::AuditDamaged {
+            sequence,
+            reason: "the row is missing".to_owned(),
+        });
+    };
+    let statement = checkpoint_statement(sequence, at, &last.hash);
+    let head = TreeHead {
+        origin: origin(app),
+        size: edge.size(),
+        root,
+    };
     let audit_key = app.audit_key.clone();
-    let signature = on_blocking_thread(move || {
-        audit_key.key.sign(&statement).map_err(|source| Error::Key {
-            key: audit_key.id.to_string(),
-            source,
-        })
+    let (signature, note) = on_blocking_thread(move || {
+        let id = audit_key.id.to_string();
+        let note = note::sign(&head, &id, &*audit_key.key)?;
+        match audit_key.key.sign(&statement) {
+            Ok(signature) => Ok((signature, note)),
+            Err(source) => Err(Error::Key { key: id, source }),
+        }
     })
     .await?;
     let row = CheckpointRow {
-        sequence: head.sequence,
+        sequence,
         at,
-        head_hash: head.hash,
+        head_hash: last.hash,
         key_id: app.audit_key.id.to_string(),
         signature: signature.as_bytes().to_vec(),
+        note: Some(note),
     };
     app.db
         .write(move |conn| {
@@ -74,6 +137,11 @@ pub async fn checkpoint(app: &App) -> Result<Option<i64>, Error> {
             Ok(Some(row.sequence))
         })
         .await
+}
+
+/// The name of this log in notes: a URL without a scheme, which need not be reachable (c2sp.org/tlog-checkpoint).
+pub fn origin(app: &App) -> String {
+    format!("{}/audit", app.config.public_url.host())
 }
 
 /// What the signature of a checkpoint covers.

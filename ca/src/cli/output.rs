@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::accounts::Account;
 use crate::doctor::Check;
+use crate::evidence_pack::Outcome;
 
 /// How a command answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,31 @@ pub(super) fn checks(format: Format, checks: &[Check]) -> io::Result<()> {
     let mut table = Table::new(&["CHECK", "HEALTH", "FINDING"]);
     for check in checks {
         table.row([check.name.clone(), check.health.to_string(), check.finding.clone()]);
+    }
+    table.print()
+}
+
+pub(super) fn outcomes(format: Format, outcomes: &[Outcome]) -> io::Result<()> {
+    let finding = |outcome: &Outcome| match &outcome.result {
+        Ok(text) | Err(text) => text.clone(),
+    };
+    if format == Format::Json {
+        let outcomes: Vec<_> = outcomes
+            .iter()
+            .map(|outcome| {
+                serde_json::json!({
+                    "about": outcome.about,
+                    "good": outcome.result.is_ok(),
+                    "finding": finding(outcome),
+                })
+            })
+            .collect();
+        return json(&outcomes);
+    }
+    let mut table = Table::new(&["ABOUT", "RESULT", "FINDING"]);
+    for outcome in outcomes {
+        let result = if outcome.result.is_ok() { "good" } else { "wrong" };
+        table.row([outcome.about.to_owned(), result.to_owned(), finding(outcome)]);
     }
     table.print()
 }

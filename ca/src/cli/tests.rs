@@ -68,6 +68,9 @@ fn a_folder_becomes_an_authority_once() {
         ],
         &["roster", "list"],
         &["audit", "verify"],
+        &["audit", "checkpoint"],
+        &["audit", "proof", "1", "--json"],
+        &["audit", "key"],
         &["crl"],
         &["doctor"],
         &["doctor", "--json"],
@@ -77,6 +80,12 @@ fn a_folder_becomes_an_authority_once() {
     for (words, code) in [
         (&["show", "4f1c"] as &[&str], ExitCode::FAILURE),
         (&["revoke", "4f1c", "--reason", "superseded"], ExitCode::FAILURE),
+        (&["evidence", "4f1c"], ExitCode::FAILURE),
+        (&["audit", "proof", "4711"], ExitCode::FAILURE),
+        (
+            &["audit", "verify", "--against", "missing.checkpoint"],
+            ExitCode::FAILURE,
+        ),
         (&["token", "revoke", "pri-nobody"], ExitCode::FAILURE),
         (
             &["token", "create", "--role", "gateway", "--name", "relay"],
@@ -168,6 +177,22 @@ async fn anybodys_certificates_are_linted_without_a_data_folder() {
     ));
     let key = world.folder.join("ca.toml");
     assert!(same(lint(&[key.to_str().unwrap()]), ExitCode::from(2)));
+}
+
+#[test]
+fn a_file_that_is_no_evidence_pack_is_status_2() {
+    let temporary = tempfile::tempdir().unwrap();
+    let file = temporary.path().join("mail.eml");
+    std::fs::write(&file, "Subject: not an archive\r\n").unwrap();
+    let run_on = |words: &[&str]| {
+        let line = ["sealwright-ca", "check-evidence"].iter().chain(words);
+        run(Program::try_parse_from(line).unwrap().command, clock())
+    };
+    let name = file.to_str().unwrap();
+    assert!(same(run_on(&[name]), ExitCode::from(2)));
+    assert!(same(run_on(&[name, "--json", "--audit-key", name]), ExitCode::from(2)));
+    let missing = temporary.path().join("missing.zip");
+    assert!(same(run_on(&[missing.to_str().unwrap()]), ExitCode::FAILURE));
 }
 
 #[test]

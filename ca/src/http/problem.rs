@@ -209,6 +209,8 @@ impl From<Error> for HttpProblem {
             | Error::Dns(_)
             | Error::IssuerExpires { .. }
             | Error::AuditDamaged { .. }
+            | Error::AuditNote { .. }
+            | Error::AuditTree(_)
             | Error::AlreadyInitialized { .. }
             | Error::NotInitialized { .. }
             | Error::Issuers { .. }

@@ -1,4 +1,4 @@
-//! The table `audit_log` and its `audit_checkpoints`.
+//! The table `audit_log` and its `audit_checkpoints`; the tree over it is in [`super::audit_tiles`].
 
 use diesel::prelude::*;
 use migrations::AnyConnection;
@@ -17,6 +17,34 @@ pub(crate) struct AuditRow {
     pub(crate) hash: Vec<u8>,
 }
 
+impl AuditRow {
+    /// Every field that its hash covers; what follows from them is left out.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "sequence": self.sequence,
+            "at": self.at,
+            "actor": self.actor,
+            "action": self.action,
+            "details": self.details,
+            "previous_hash": data_encoding::HEXLOWER.encode(&self.previous_hash),
+        })
+    }
+
+    /// Reads what [`AuditRow::to_json`] wrote, without its hash.
+    pub(crate) fn from_json(value: &serde_json::Value) -> Option<Self> {
+        let text = |field: &str| value[field].as_str().map(str::to_owned);
+        Some(Self {
+            sequence: value["sequence"].as_i64()?,
+            at: value["at"].as_i64()?,
+            actor: text("actor")?,
+            action: text("action")?,
+            details: text("details")?,
+            previous_hash: data_encoding::HEXLOWER.decode(text("previous_hash")?.as_bytes()).ok()?,
+            hash: Vec::new(),
+        })
+    }
+}
+
 /// A signed statement about the hash of one row.
 #[derive(Clone, Debug, PartialEq, Eq, Insertable, Queryable, Selectable)]
 #[diesel(table_name = audit_checkpoints)]
@@ -26,6 +54,8 @@ pub(crate) struct CheckpointRow {
     pub(crate) head_hash: Vec<u8>,
     pub(crate) key_id: String,
     pub(crate) signature: Vec<u8>,
+    /// The same statement as a signed note about the Merkle tree.
+    pub(crate) note: Option<String>,
 }
 
 /// The newest row.
@@ -63,6 +93,17 @@ pub(crate) fn newest_checkpoint(conn: &mut AnyConnection) -> QueryResult<Option<
     audit_checkpoints::table
         .select(CheckpointRow::as_select())
         .order(audit_checkpoints::sequence.desc())
+        .first(conn)
+        .optional()
+}
+
+/// The oldest checkpoint with a note whose tree has the row `sequence`.
+pub(crate) fn note_covering(conn: &mut AnyConnection, sequence: i64) -> QueryResult<Option<CheckpointRow>> {
+    audit_checkpoints::table
+        .select(CheckpointRow::as_select())
+        .filter(audit_checkpoints::note.is_not_null())
+        .filter(audit_checkpoints::sequence.ge(sequence))
+        .order(audit_checkpoints::sequence.asc())
         .first(conn)
         .optional()
 }

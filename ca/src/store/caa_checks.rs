@@ -61,8 +61,15 @@ pub(crate) fn link(
     Ok(())
 }
 
+pub(crate) fn find(conn: &mut AnyConnection, id: &str) -> QueryResult<Option<CheckRow>> {
+    caa_checks::table
+        .filter(caa_checks::id.eq(id))
+        .select(CheckRow::as_select())
+        .first(conn)
+        .optional()
+}
+
 /// The check that a certificate rests on, or why there is none.
-#[cfg(test)]
 pub(crate) fn of_certificate(
     conn: &mut AnyConnection,
     certificate_id: &str,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use migrations::schema::{evidence, evidence_for_order, evidence_withdrawals};
+use migrations::schema::{certificate_evidence, evidence, evidence_for_order, evidence_withdrawals};
 use migrations::{AnyConnection, AsText};
 use policies::evidence::{Evidence, EvidenceId, EvidenceParts, Fact, FactKind, Method};
 use policies::time::Timestamp;
@@ -91,6 +91,30 @@ fn load(conn: &mut AnyConnection, account: &AccountId, order: Option<&str>) -> R
     rows.into_iter()
         .filter(|row| !row.method.0.counts_for_one_request() || of_this_order.contains(&row.id))
         .map(EvidenceRow::into_evidence)
+        .collect()
+}
+
+/// The proofs that a certificate rests on, withdrawn ones too, each with the case it came from if it was one of officers.
+pub(crate) fn of_certificate(
+    conn: &mut AnyConnection,
+    certificate_id: &str,
+) -> Result<Vec<(Evidence, Option<String>)>, Error> {
+    let rows: Vec<EvidenceRow> = evidence::table
+        .filter(
+            evidence::id.eq_any(
+                certificate_evidence::table
+                    .filter(certificate_evidence::certificate_id.eq(certificate_id))
+                    .select(certificate_evidence::evidence_id),
+            ),
+        )
+        .select(EvidenceRow::as_select())
+        .order(evidence::id.asc())
+        .load(conn)?;
+    rows.into_iter()
+        .map(|row| {
+            let case = row.case_id.clone();
+            Ok((row.into_evidence()?, case))
+        })
         .collect()
 }
 

@@ -10,6 +10,8 @@ mod caa;
 mod domains;
 #[path = "evidence.rs"]
 mod evidence;
+#[path = "evidence_pack.rs"]
+mod evidence_pack;
 #[path = "issuance.rs"]
 mod issuance;
 #[path = "notices.rs"]

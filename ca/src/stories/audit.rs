@@ -206,6 +206,120 @@ async fn invariant_07_a_checkpoint_with_another_time_or_signature_is_found() {
     }
 }
 
+/// Rows and checkpoints in turn, so that proofs lead to several trees.
+#[tokio::test]
+async fn invariant_07_every_row_has_a_proof_that_leads_to_a_signed_checkpoint() {
+    let Some((world, head)) = history().await else { return };
+    for number in 0..300 {
+        let now = world.app.now();
+        let details = serde_json::json!({ "number": number });
+        world
+            .app
+            .db
+            .write(move |conn| audit::append(conn, now, "writer", audit::Action::OrderPlaced, &details))
+            .await
+            .unwrap();
+    }
+    assert_eq!(audit::checkpoint(&world.app).await.unwrap(), Some(head + 300));
+    let rows = world
+        .app
+        .db
+        .read(|conn| Ok::<_, Error>(store::audit::page(conn, 0, 1000)?))
+        .await
+        .unwrap();
+    let key = audit::public_key(&world.app).unwrap();
+    for row in &rows {
+        if row.sequence > head && row.sequence % 50 != 0 {
+            continue;
+        }
+        let text = audit::prove(&world.app, row.sequence).await.unwrap();
+        let proof = audit::RowProof::parse(&text).unwrap();
+        assert_eq!(proof.text(), text);
+        let size = proof.check(row, &key).unwrap().size;
+        assert!(size >= u64::try_from(row.sequence).unwrap());
+        let mut changed = row.clone();
+        changed.details.push(' ');
+        proof.check(&changed, &key).unwrap_err();
+        changed = row.clone();
+        changed.sequence += 1;
+        proof.check(&changed, &key).unwrap_err();
+    }
+    for nothing in [0, -1, i64::MIN, head + 301, i64::MAX] {
+        let error = audit::prove(&world.app, nothing).await.unwrap_err();
+        assert!(matches!(error, Error::NotFound { .. }), "{nothing}: {error}");
+    }
+    audit::verify(&world.app).await.unwrap();
+}
+
+/// Whoever has the database and the key can write a log anew, but not one that begins as the kept checkpoint says.
+#[tokio::test]
+async fn invariant_07_a_kept_checkpoint_finds_a_log_that_was_written_anew_with_the_key() {
+    let Some((world, _)) = history().await else { return };
+    let key = audit::public_key(&world.app).unwrap();
+    let kept = key.open(&audit::newest_note(&world.app).await.unwrap().unwrap()).unwrap();
+    audit::verify_against(&world.app, &kept).await.unwrap();
+    let ada = world.subscriber("Ada Again").await;
+    world.prove(&ada, Proof::mailbox("again@example.com"), Span::hours(1)).await;
+    audit::checkpoint(&world.app).await.unwrap();
+    audit::verify_against(&world.app, &kept).await.unwrap();
+
+    let rows = audit::events(&world.app, 0, 1000).await.unwrap();
+    let now = world.app.now();
+    world
+        .tamper("DELETE FROM audit_log; DELETE FROM audit_checkpoints; DELETE FROM audit_tiles")
+        .await;
+    for event in rows.clone() {
+        world
+            .app
+            .db
+            .write(move |conn| {
+                let details = serde_json::json!({ "forged": event.sequence });
+                audit::append(conn, now, &event.actor, audit::Action::OrderPlaced, &details)
+            })
+            .await
+            .unwrap();
+    }
+    audit::checkpoint(&world.app).await.unwrap();
+    audit::verify(&world.app).await.unwrap();
+    let damaged = |result: Result<Verified, Error>| match result {
+        Err(Error::AuditDamaged { sequence, .. }) => sequence,
+        other => panic!("not noticed: {other:?}"),
+    };
+    let size = i64::try_from(kept.size).unwrap();
+    assert_eq!(damaged(audit::verify_against(&world.app, &kept).await), size);
+    // A log that is shorter than the kept checkpoint.
+    world
+        .tamper(&format!("DELETE FROM audit_log WHERE sequence >= {size}; DELETE FROM audit_checkpoints"))
+        .await;
+    assert_eq!(damaged(audit::verify_against(&world.app, &kept).await), size);
+}
+
+#[tokio::test]
+async fn invariant_07_nothing_is_signed_over_a_changed_tree() {
+    let Some((world, head)) = history().await else { return };
+    world
+        .tamper("UPDATE audit_tiles SET hashes = (SELECT previous_hash FROM audit_log WHERE sequence = 1)")
+        .await;
+    for number in 0..2 {
+        let now = world.app.now();
+        let details = serde_json::json!({ "number": number });
+        let append = move |conn: &mut migrations::AnyConnection| {
+            audit::append(conn, now, "writer", audit::Action::OrderPlaced, &details)
+        };
+        world.app.db.write(append).await.unwrap();
+    }
+    let before = world.keys.signatures();
+    let error = audit::checkpoint(&world.app).await.unwrap_err();
+    assert!(matches!(error, Error::AuditDamaged { .. } | Error::AuditTree(_)), "{error}");
+    assert_eq!(world.keys.signatures(), before);
+    let error = audit::prove(&world.app, 2).await.unwrap_err();
+    assert!(matches!(error, Error::AuditDamaged { .. } | Error::AuditTree(_)), "{error}");
+    // What can be computed from the rows is computed from the rows again.
+    world.tamper("DELETE FROM audit_tiles").await;
+    assert_eq!(audit::checkpoint(&world.app).await.unwrap(), Some(head + 2));
+    audit::verify(&world.app).await.unwrap();
+}
+
 #[tokio::test]
 async fn concurrent_writers_make_one_chain() {
     let world = world!();

@@ -26,6 +26,7 @@ use crate::store;
 use crate::store::cases::{CaseEvidenceRow, CaseRow, DecisionRow};
 use crate::validation::{BR_VERSION, retry_waiting_orders};
 
+pub(crate) use document::unsealed;
 pub use document::{Document, LARGEST_DOCUMENT, MEDIA_TYPES, add_document, read_document};
 
 /// A case with everything that was added to it.

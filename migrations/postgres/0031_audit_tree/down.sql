@@ -1,0 +1,2 @@
+ALTER TABLE audit_checkpoints DROP COLUMN note;
+DROP TABLE audit_tiles;
