@@ -22,6 +22,7 @@ use crate::issuance::{IssuanceObserver, TracingObserver};
 use crate::issuers::Issuers;
 use crate::mail::Mailer;
 use crate::ocsp::Ocsp;
+use crate::perspectives::Panel;
 use crate::subject_keys::{self, WeakKeys};
 use crate::validation::control::Fetch;
 
@@ -41,6 +42,7 @@ pub struct App {
     pub(crate) observer: Arc<dyn IssuanceObserver>,
     pub(crate) dns: dns::Resolver,
     pub(crate) fetch: Fetch,
+    pub(crate) perspectives: Panel,
     acme: Option<Acme>,
     /// Where the API really listens, once it does.
     pub(crate) listening_at: OnceLock<SocketAddr>,
@@ -120,6 +122,7 @@ impl App {
         };
         let dns = dns::Resolver::new(&dns)?;
         let fetch = Fetch::new(config.website);
+        let perspectives = Panel::open(&config.perspectives)?;
         let audit_key = AuditKey::open(&*keys)?;
         let mut rng = parts.rng;
         let acme = match &config.acme {
@@ -151,6 +154,7 @@ impl App {
             observer: parts.observer,
             dns,
             fetch,
+            perspectives,
             acme,
             listening_at: OnceLock::new(),
         }))

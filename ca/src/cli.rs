@@ -15,6 +15,7 @@ mod evidence;
 mod init;
 mod lint;
 mod output;
+mod perspective;
 mod plan;
 mod roster;
 mod serve;
@@ -72,6 +73,9 @@ pub enum Command {
     /// Domains: control shown in the DNS or on the website
     #[command(subcommand)]
     Domain(domain::Command),
+    /// Perspectives: other networks from which domains are looked at
+    #[command(subcommand)]
+    Perspective(perspective::Command),
     /// Plans: what an account may have
     #[command(subcommand)]
     Plan(plan::Command),
@@ -124,7 +128,10 @@ pub fn run(command: Command, clock: Arc<dyn Clock>) -> ExitCode {
         Command::CheckEvidence(arguments) => return finish(evidence::check(&arguments), arguments.json),
         command => command,
     };
-    let json = command.data().is_some_and(|data| data.json);
+    let json = match &command {
+        Command::Perspective(command) => command.json(),
+        command => command.data().is_some_and(|data| data.json),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -158,6 +165,8 @@ enum Failure {
     Unproven(usize),
     /// What was to be found was not; the output says why.
     NotShown,
+    /// Too few networks saw the same; the output says which.
+    NotCorroborated,
 }
 
 impl From<Error> for Failure {
@@ -188,6 +197,7 @@ impl std::fmt::Display for Failure {
                 f,
                 "the evidence pack does not prove it: {failed} of the checks failed; see above"
             ),
+            Self::NotCorroborated => f.write_str("too few perspectives agree; see above"),
             Self::Broken(broken) => write!(f, "broken: {broken}; see above"),
             Self::Output(error) => write!(f, "the output could not be written: {error}"),
         }
@@ -198,13 +208,17 @@ impl Failure {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Authority(
-                Error::InvalidInput { .. } | Error::Configuration { .. } | Error::NotInitialized { .. },
+                Error::InvalidInput { .. }
+                | Error::Configuration { .. }
+                | Error::NotInitialized { .. }
+                | Error::NoPerspective { .. },
             ) => ExitCode::from(2),
             Self::Pack(PackError::Archive(_) | PackError::TooLarge | PackError::Twice { .. }) => ExitCode::from(2),
             Self::Authority(_)
             | Self::Output(_)
             | Self::Broken(_)
             | Self::NotShown
+            | Self::NotCorroborated
             | Self::Pack(_)
             | Self::Unproven(_) => ExitCode::FAILURE,
         }
@@ -220,6 +234,7 @@ impl Command {
             Self::Init(arguments) => &arguments.data,
             Self::List(arguments) => &arguments.data,
             Self::Acme(command) => command.data(),
+            Self::Perspective(command) => return command.data(),
             Self::Plan(command) => command.data(),
             Self::Roster(command) => command.data(),
             Self::Domain(command) => command.data(),
@@ -237,6 +252,12 @@ impl Command {
 }
 
 async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure> {
+    let command = match command {
+        Command::Perspective(remote) if remote.data().is_none() => {
+            return perspective::run_remote(remote, AppParts::production(clock)).await;
+        }
+        command => command,
+    };
     let Some(data) = command.data() else {
         // Those without a data folder were run before there was a runtime.
         return Ok(());
@@ -259,6 +280,7 @@ async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure>
         Command::Account(command) => account::run(&app, &local, command, format).await,
         Command::Token(command) => token::run(&app, &local, command, format).await,
         Command::Acme(command) => acme::run(&app, &local, command, format).await,
+        Command::Perspective(command) => perspective::run(&app, command, format).await,
         Command::Plan(command) => plan::run(&app, &local, command, format).await,
         Command::Roster(command) => roster::run(&app, &local, command, format).await,
         Command::Domain(command) => domain::run(&app, &local, command, format).await,

@@ -4,6 +4,7 @@
 
 mod acme;
 mod dns;
+pub(crate) mod perspective;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,6 +19,8 @@ use serde::Deserialize;
 use crate::error::Error;
 pub use acme::Acme;
 pub use dns::{Caa, Dns, Website};
+pub(crate) use dns::{DnsSection, WebsiteSection};
+pub use perspective::{Perspectives, RemotePerspective, Trusted};
 
 /// What the operator decided, checked.
 #[derive(Clone, Debug)]
@@ -45,6 +48,8 @@ pub struct Config {
     pub dns: Dns,
     pub caa: Caa,
     pub website: Website,
+    /// Who else looks at domains, and whether that is a must.
+    pub perspectives: Perspectives,
     /// The ACME server, when there is to be one.
     pub acme: Option<Acme>,
 }
@@ -98,10 +103,23 @@ impl Config {
             return Err("issuance.validity_days must be 1 or more".to_owned());
         }
         let public_url = PublicUrl::parse(&file.public_url)?;
+        let (dns, caa, website) = (
+            file.dns.check(&folder)?,
+            file.caa.check(&public_url)?,
+            file.website.check(),
+        );
+        let perspectives = perspective::check(
+            file.publicly_trusted,
+            file.primary_perspective,
+            file.perspective,
+            &folder,
+        )?;
+        perspectives.forbid(&caa, &dns, &website)?;
         Ok(Self {
-            dns: file.dns.check(&folder)?,
-            caa: file.caa.check(&public_url)?,
-            website: file.website.check(),
+            dns,
+            caa,
+            website,
+            perspectives,
             name: file.name,
             database,
             listen: file.listen,
@@ -328,6 +346,12 @@ pub(crate) fn template(
         "Written into every certificate; must reach public_listen from everywhere.",
         format!("public_url = {}\n", quoted(public_url.as_ref())),
     );
+    line(
+        "Whether everybody trusts this authority, so that the BR hold without exception. Domains are then looked at from\n\
+         several networks, each a section [[perspective]]: see docs/perspectives.md.\n\
+         publicly_trusted = true",
+        String::new(),
+    );
     line("", "[mail]".to_owned());
     line(
         "The server that takes our mail, host:port. Without it no challenge can be sent.",
@@ -439,11 +463,16 @@ struct ConfigFile {
     #[serde(default)]
     ocsp: OcspSection,
     #[serde(default)]
-    dns: dns::DnsSection,
+    dns: DnsSection,
     #[serde(default)]
     caa: dns::CaaSection,
     #[serde(default)]
-    website: dns::WebsiteSection,
+    website: WebsiteSection,
+    #[serde(default)]
+    publicly_trusted: bool,
+    primary_perspective: Option<perspective::PrimarySection>,
+    #[serde(default)]
+    perspective: Vec<perspective::PerspectiveSection>,
     acme: Option<acme::AcmeSection>,
 }
 
@@ -673,6 +702,67 @@ mod tests {
         check(&format!("{LEAST}[caa]\nissuers = [\"a b\"]"), Err("a b"));
         let config = Config::parse(Path::new("/data"), "public_url = \"http://pki.example.com:8080/x\"").unwrap();
         assert!(matches!(&config.caa, Caa::Check { issuers } if issuers[0].as_ref() == "pki.example.com"));
+    }
+
+    /// Two perspectives at places and registries that suit each other, changed in one way.
+    fn with_perspectives(from: &str, to: &str) -> String {
+        let text = format!(
+            "{LEAST}publicly_trusted = true\n[primary_perspective]\nlocation = \"50.11, 8.68\"\n\
+             [[perspective]]\nname = \"iad\"\nurl = \"https://iad.example:8441\"\nregistry = \"arin\"\n\
+             location = \"39.04, -77.49\"\ntoken_file = \"iad.token\"\n\
+             [[perspective]]\nname = \"sin\"\nurl = \"https://sin.example\"\nregistry = \"apnic\"\n\
+             location = \"1.35, 103.82\"\ntoken_file = \"sin.token\"\ntrust_file = \"sin.pem\"\n"
+        );
+        assert!(text.contains(from), "{from}");
+        text.replacen(from, to, 1)
+    }
+
+    #[test]
+    fn perspectives_are_far_from_each_other_and_reached_in_safety() {
+        let config = Config::parse(Path::new("/data"), &with_perspectives("iad", "iad")).unwrap();
+        assert_eq!(config.perspectives.trusted, Trusted::Publicly);
+        assert_eq!(
+            config.perspectives.remote[1].trust_file.as_deref(),
+            Some(Path::new("/data/sin.pem"))
+        );
+        for (from, to, part) in [
+            ("\"sin\"", "\"iad\"", "two sections"),
+            ("https://sin.example", "https://iad.example:8441", "two sections"),
+            ("https://sin", "http://sin", "authenticated and encrypted"),
+            ("\"apnic\"", "\"icann\"", "icann"),
+            ("1.35, 103.82", "here", "location \"here\""),
+            ("1.35, 103.82", "38.9, -77.0", "from iad"),
+            ("1.35, 103.82", "50.94, 6.96", "from this authority"),
+            ("\"sin\"", "\"Singapore!\"", "Singapore!"),
+            (
+                "[primary_perspective]\nlocation = \"50.11, 8.68\"\n",
+                "",
+                "needs a section [primary_perspective]",
+            ),
+            ("token_file = \"iad.token\"\n", "", "token_file"),
+            ("trust_file", "trustfile", "trustfile"),
+            ("8.68\"\n", "8.68\"\npatience_seconds = 21\n", "1 to 20"),
+        ] {
+            check(&with_perspectives(from, to), Err(part));
+        }
+    }
+
+    #[test]
+    fn whom_everybody_trusts_makes_no_exceptions() {
+        let public = format!("{LEAST}publicly_trusted = true\n");
+        check(&public, Ok(()));
+        for (exception, part) in [
+            (
+                "[caa]\ncheck = \"off\"\noff_because = \"a private authority\"",
+                "4.2.2.1",
+            ),
+            ("[dns]\ntrust_anchor = \"root.key\"", "root of IANA"),
+            ("[website]\ndanger_http_port = 8080", "danger_"),
+            ("[website]\ndanger_private_addresses = true", "danger_"),
+        ] {
+            check(&format!("{public}{exception}"), Err(part));
+            check(&format!("{LEAST}{exception}"), Ok(()));
+        }
     }
 
     #[test]

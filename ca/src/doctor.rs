@@ -8,9 +8,10 @@ use std::time::Duration;
 use policies::time::{Span, Timestamp};
 
 use crate::app::App;
-use crate::config::Caa;
+use crate::config::{Caa, Trusted};
 use crate::error::{self, Error};
 use crate::issuers::Issuer;
+use crate::perspectives::Remote;
 use crate::store;
 use crate::store::certificates::{CertificateState, Filter};
 
@@ -28,6 +29,7 @@ pub async fn examine(app: &App) -> Vec<Check> {
     checks.push(mail(app).await);
     checks.push(dns(app).await);
     checks.push(caa(app));
+    checks.extend(perspectives(app, now).await);
     checks
 }
 
@@ -318,9 +320,90 @@ fn caa(app: &App) -> Check {
     }
 }
 
+/// Whether enough networks look at domains, and each of them answers as it should.
+async fn perspectives(app: &App, now: Timestamp) -> Vec<Check> {
+    let remotes = app.perspectives.remotes();
+    let needed = app.perspectives.requirement(now).perspectives;
+    let advice = "set up others with `sealwright ca perspective init` and name them under [[perspective]] in ca.toml";
+    let public = app.config.perspectives.trusted == Trusted::Publicly;
+    let next = policies::perspective::Requirement::next(now)
+        .filter(|(from, next)| public && next.perspectives > remotes.len() && from.since(now) < PERSPECTIVES_NOTICE);
+    let overall = match (public, remotes.len()) {
+        (true, found) if found < needed => (
+            Health::Broken,
+            format!(
+                "remote perspectives: {found}, and {needed} are needed now (TLS BR 3.2.2.9): no domain can be validated, \
+                 and nothing issued that rests on one; {advice}"
+            ),
+        ),
+        (false, 0) => (
+            Health::Attention,
+            format!(
+                "domains are looked at from this network alone, so whoever diverts its traffic can have certificates: only \
+                 a private authority may do this (BR 4.2.2.2); {advice}"
+            ),
+        ),
+        (_, found) => match next {
+            Some((from, next)) => (
+                Health::Attention,
+                format!(
+                    "remote perspectives: {found}; from {from} on {} are needed (TLS BR 3.2.2.9): {advice}",
+                    next.perspectives
+                ),
+            ),
+            None => (Health::Good, format!("remote perspectives: {found}")),
+        },
+    };
+    let mut checks = vec![Check::new("perspectives", overall.0, overall.1)];
+    let numbers = remotes.iter().map(|_| app.new_id("doctor")).collect::<Vec<_>>();
+    let mut asking = tokio::task::JoinSet::new();
+    for (position, (remote, number)) in remotes.iter().cloned().zip(numbers).enumerate() {
+        asking.spawn(async move { (position, perspective(&remote, &number, now).await) });
+    }
+    let mut found = asking.join_all().await;
+    found.sort_by_key(|(position, _)| *position);
+    checks.extend(found.into_iter().map(|(_, check)| check));
+    checks
+}
+
+async fn perspective(remote: &Remote, number: &str, now: Timestamp) -> Check {
+    let name = format!("perspective-{}", remote.name);
+    let (url, registry) = (remote.url(), remote.registry);
+    let about = match remote.about(number).await {
+        Ok(about) => about,
+        Err(unanswered) => {
+            let finding = format!("{url}: {unanswered}; it has no vote until this is repaired");
+            return Check::new(&name, Health::Broken, finding);
+        }
+    };
+    let ours = env!("CARGO_PKG_VERSION");
+    let seconds = about.at.since(now).as_seconds().abs();
+    let (health, note) = if seconds > CLOCK_TOLERANCE.as_seconds() {
+        let note = format!("; its clock says {}, so its answers do not count: set it", about.at);
+        (Health::Broken, note)
+    } else if seconds > PERSPECTIVE_CLOCK_ATTENTION.as_seconds() {
+        (Health::Attention, format!("; its clock is {seconds} seconds from ours"))
+    } else if about.version != ours {
+        (
+            Health::Attention,
+            format!("; it is of version {}, this is {ours}", about.version),
+        )
+    } else {
+        (Health::Good, String::new())
+    };
+    let network = match about.network.as_str() {
+        "" => String::new(),
+        network => format!(", {network}"),
+    };
+    Check::new(&name, health, format!("{url} answers ({registry}{network}){note}"))
+}
+
 /// A top-level domain that is signed and has been for long.
 const SIGNED_NAME: &str = "com";
-/// Nodes of one database may differ by so much.
+/// To set up a perspective takes somebody who has machines in another part of the world.
+const PERSPECTIVES_NOTICE: Span = Span::days(90);
+const PERSPECTIVE_CLOCK_ATTENTION: Span = Span::minutes(1);
+/// Nodes of one database may differ by so much. So may perspectives.
 const CLOCK_TOLERANCE: Span = Span::minutes(5);
 /// Longer than any certificate of a subscriber lasts (BR 6.3.2: 825 days).
 const ISSUER_ATTENTION: Span = Span::days(825);
@@ -347,10 +430,10 @@ mod tests {
     async fn a_new_authority_needs_nothing_but_mail() {
         let world = World::new(Database::Sqlite).await.unwrap();
         for check in examine(&world.app).await {
-            let expected = if check.name == "mail" {
-                Health::Attention
-            } else {
-                Health::Good
+            // It is private, so that nobody else has to look at domains; but somebody should.
+            let expected = match check.name.as_str() {
+                "mail" | "perspectives" => Health::Attention,
+                _ => Health::Good,
             };
             assert_eq!(check.health, expected, "{check:?}");
         }

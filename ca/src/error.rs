@@ -140,6 +140,13 @@ pub enum Error {
         serial: String,
     },
 
+    /// A proof of control of a domain was seen from one network only (BR 4.2.2.2).
+    #[error(
+        "the proof {evidence} of control of a domain was not corroborated from other networks (TLS BR 3.2.2.9): have the \
+         domain validated again"
+    )]
+    NotCorroborated { evidence: String },
+
     /// No DNS resolver can be made of the configuration.
     #[error("[dns] in ca.toml cannot be used")]
     Dns(#[from] dns::InvalidConfig),
@@ -189,6 +196,14 @@ pub enum Error {
     /// The folder holds no certificate authority.
     #[error("{} holds no certificate authority: run `sealwright ca init --data {}` first", .folder.display(), .folder.display())]
     NotInitialized { folder: PathBuf },
+
+    /// The folder holds a remote perspective already.
+    #[error("{} holds a perspective already: choose another folder, nothing was changed", .folder.display())]
+    PerspectiveExists { folder: PathBuf },
+
+    /// The folder holds no remote perspective.
+    #[error("{} holds no perspective: run `sealwright ca perspective init --data {}` first", .folder.display(), .folder.display())]
+    NoPerspective { folder: PathBuf },
 
     /// The database holds no issuer of this kind, or more than one.
     #[error(

@@ -17,7 +17,7 @@ use policies::{issuance, profile};
 
 use crate::app::App;
 use crate::audit::{self, Action};
-use crate::caa;
+use crate::caa::{self, Reliance};
 use crate::error::Error;
 use crate::orders::{PendingOrder, TierChoice};
 use crate::plans::{self, Entitlement};
@@ -39,6 +39,7 @@ pub(crate) fn issue(app: &App, order: &PendingOrder) -> Result<Issued, Error> {
     let account = &order.account;
     let (evidence, plan) = app.db.read_blocking(|conn| {
         let evidence = store::evidence::for_order(conn, account, &order.id)?;
+        let evidence = corroborated(conn, app, evidence)?;
         Ok::<_, Error>((evidence, plans::of_account(conn, account, now)?))
     })?;
     let tier = tier(order, &evidence, &plan, now)?;
@@ -65,7 +66,7 @@ pub(crate) fn issue(app: &App, order: &PendingOrder) -> Result<Issued, Error> {
     reached(Step::Linted, None);
 
     // Ask the domain, unless it was asked within hours. Last of all that may refuse, since it takes longest.
-    let permission = caa::permit(app, &order.id, &order.mailbox, now)?;
+    let permission = caa::permit(app, &order.id, &order.mailbox, Reliance::of(&approved), now)?;
 
     // 4. Record them, together with the evidence, the order and the audit entry.
     let recorded = record::record(app, order, issuer, &approved, permission, linted, now)?;
@@ -89,6 +90,21 @@ pub(crate) fn issue(app: &App, order: &PendingOrder) -> Result<Issued, Error> {
             Err(error)
         }
     }
+}
+
+/// Leaves out what was seen from one network only, where everything has to be corroborated (BR 4.2.2.2).
+fn corroborated(
+    conn: &mut migrations::AnyConnection,
+    app: &App,
+    evidence: Vec<Evidence>,
+) -> Result<Vec<Evidence>, Error> {
+    let mut usable = Vec::with_capacity(evidence.len());
+    for proof in evidence {
+        if record::is_corroborated(conn, app.perspectives.standard(), proof.id(), proof.method())? {
+            usable.push(proof);
+        }
+    }
+    Ok(usable)
 }
 
 fn sign_and_store(app: &App, order: &PendingOrder, recorded: Recorded, now: Timestamp) -> Result<Issued, Error> {

@@ -23,6 +23,7 @@ pub mod mail;
 pub mod notices;
 mod ocsp;
 pub mod orders;
+pub mod perspectives;
 pub mod plans;
 pub mod revocation;
 pub mod server;

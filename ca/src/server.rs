@@ -192,7 +192,11 @@ impl fmt::Debug for Running {
     }
 }
 
-fn listen(address: SocketAddr, what: &'static str, key: &'static str) -> Result<(TcpListener, SocketAddr), Error> {
+pub(crate) fn listen(
+    address: SocketAddr,
+    what: &'static str,
+    key: &'static str,
+) -> Result<(TcpListener, SocketAddr), Error> {
     let open = || {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
@@ -225,14 +229,14 @@ fn tls_identity(app: &App, bound: SocketAddr) -> Result<TlsIdentity, Error> {
 }
 
 /// A client that opens a connection and says nothing, or says it slowly, must not hold it for ever.
-fn limit_header_time(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>) {
+pub(crate) fn limit_header_time(builder: &mut hyper_util::server::conn::auto::Builder<hyper_util::rt::TokioExecutor>) {
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT);
 }
 
-fn log_end(what: &'static str, ended: std::io::Result<()>) {
+pub(crate) fn log_end(what: &'static str, ended: std::io::Result<()>) {
     if let Err(error) = ended {
         tracing::error!(listener = what, error = error::chain(&error), "a listener ended");
     }

@@ -13,6 +13,7 @@ pub(crate) mod caa_checks;
 pub(crate) mod cases;
 pub(crate) mod certificates;
 pub(crate) mod challenges;
+pub(crate) mod corroborations;
 pub(crate) mod crls;
 pub(crate) mod domain_challenges;
 pub(crate) mod evidence;

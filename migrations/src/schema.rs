@@ -355,6 +355,47 @@ diesel::table! {
 }
 
 diesel::table! {
+    corroborations (id) {
+        id -> Text,
+        subject -> Text,
+        domain -> Text,
+        made_at -> BigInt,
+        standard -> Text,
+        needed_perspectives -> BigInt,
+        needed_registries -> BigInt,
+        asked -> BigInt,
+        corroborating -> BigInt,
+        outcome -> Text,
+    }
+}
+
+diesel::table! {
+    corroboration_answers (corroboration_id, perspective) {
+        corroboration_id -> Text,
+        perspective -> Text,
+        registry -> Text,
+        network -> Nullable<Text>,
+        answered_at -> Nullable<BigInt>,
+        corroborates -> Bool,
+        saw -> Text,
+    }
+}
+
+diesel::table! {
+    evidence_corroborations (evidence_id) {
+        evidence_id -> Text,
+        corroboration_id -> Text,
+    }
+}
+
+diesel::table! {
+    caa_corroborations (caa_check_id) {
+        caa_check_id -> Text,
+        corroboration_id -> Text,
+    }
+}
+
+diesel::table! {
     queue_messages (id) {
         id -> Text,
         received_at -> BigInt,
@@ -509,6 +550,10 @@ diesel::joinable!(certificate_evidence -> certificates (certificate_id));
 diesel::joinable!(certificate_evidence -> evidence (evidence_id));
 diesel::joinable!(crls -> issuers (issuer_id));
 diesel::joinable!(acme_authorizations -> acme_accounts (acme_account_id));
+diesel::joinable!(evidence_corroborations -> corroborations (corroboration_id));
+diesel::joinable!(caa_corroborations -> corroborations (corroboration_id));
+diesel::allow_tables_to_appear_in_same_query!(corroborations, evidence_corroborations);
+diesel::allow_tables_to_appear_in_same_query!(corroborations, caa_corroborations);
 diesel::allow_tables_to_appear_in_same_query!(evidence, evidence_withdrawals);
 diesel::allow_tables_to_appear_in_same_query!(evidence, evidence_for_order);
 diesel::allow_tables_to_appear_in_same_query!(acme_orders, orders);

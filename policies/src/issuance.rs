@@ -94,6 +94,11 @@ pub fn approve(
     };
     match search.subject(tier) {
         Ok((subject, used)) if shortcomings.is_empty() => {
+            let domain_proofs = used
+                .iter()
+                .filter(|evidence| evidence.fact().kind() == FactKind::DomainControl)
+                .map(|evidence| (evidence.id().clone(), evidence.method()))
+                .collect();
             let evidence = used.into_iter().map(|evidence| evidence.id().clone()).collect();
             Ok(Approved {
                 tier,
@@ -102,6 +107,7 @@ pub fn approve(
                 subject,
                 public_key,
                 evidence,
+                domain_proofs,
                 profile,
                 approved_at: now,
             })
@@ -144,6 +150,7 @@ pub struct Approved {
     subject: SubjectFacts,
     public_key: SubjectPublicKeyInfoOwned,
     evidence: Vec<EvidenceId>,
+    domain_proofs: Vec<(EvidenceId, Method)>,
     profile: &'static Profile,
     approved_at: Timestamp,
 }
@@ -183,6 +190,13 @@ impl Approved {
     #[must_use]
     pub fn evidence(&self) -> &[EvidenceId] {
         &self.evidence
+    }
+
+    /// The proofs of control of a domain among the evidence (sections 3.2.2.1 and 1.3.2.1), and their methods. Where there
+    /// are some, what the domain's CAA records say has to be corroborated, and some proofs themselves (section 4.2.2.2).
+    #[must_use]
+    pub fn domain_proofs(&self) -> &[(EvidenceId, Method)] {
+        &self.domain_proofs
     }
 
     /// The profile it follows.

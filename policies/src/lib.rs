@@ -14,6 +14,7 @@ pub mod lint;
 pub mod mailbox;
 pub mod organization;
 pub mod person;
+pub mod perspective;
 pub mod profile;
 pub mod public_key;
 pub mod signing;

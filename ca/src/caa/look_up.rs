@@ -4,10 +4,9 @@ use dns::{Answer, CertificationAuthorityAuthorization, Failure, Name, Resolver, 
 use policies::caa::{self, CaaDecision, CaaRecord};
 use policies::mailbox::Domain;
 
-/// What the look-up came to.
+/// What the look-up found, seen from one network.
 #[derive(Clone, Debug)]
-pub(crate) struct Outcome {
-    pub(crate) decision: CaaDecision,
+pub(crate) struct Found {
     /// Whose records decided; `None` when neither the domain nor one above it has any.
     pub(crate) found_at: Option<Name>,
     pub(crate) records: Vec<CaaRecord>,
@@ -30,7 +29,45 @@ pub(crate) enum Proof {
     Bogus(String),
 }
 
+impl Found {
+    /// What it means for an authority with these names.
+    pub(crate) fn decide(self, issuers: &[Domain]) -> Outcome {
+        Outcome {
+            decision: match &self.proof {
+                Proof::Secure | Proof::Insecure => caa::decide(&self.records, issuers),
+                // Whether such a look-up may be overlooked is said by the proof.
+                Proof::AcceptedFailure(_) | Proof::NoAnswer(_) | Proof::Bogus(_) => CaaDecision::Unrestricted,
+            },
+            found_at: self.found_at,
+            records: self.records,
+            proof: self.proof,
+        }
+    }
+}
+
+/// What the look-up came to.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) decision: CaaDecision,
+    /// Whose records decided; `None` when neither the domain nor one above it has any.
+    pub(crate) found_at: Option<Name>,
+    pub(crate) records: Vec<CaaRecord>,
+    pub(crate) proof: Proof,
+}
+
 impl Proof {
+    /// The inverse of [`Proof::word`].
+    pub(crate) fn from_word(word: &str, reason: String) -> Option<Self> {
+        Some(match word {
+            "secure" => Self::Secure,
+            "insecure" => Self::Insecure,
+            "accepted-failure" => Self::AcceptedFailure(reason),
+            "no-answer" => Self::NoAnswer(reason),
+            "bogus" => Self::Bogus(reason),
+            _ => return None,
+        })
+    }
+
     pub(crate) const fn word(&self) -> &'static str {
         match self {
             Self::Secure => "secure",
@@ -42,10 +79,9 @@ impl Proof {
     }
 }
 
-/// Asks the domain, then each one above it, for CAA records, and decides by the first that has some.
-pub(crate) async fn look_up(resolver: &Resolver, domain: &Domain, issuers: &[Domain]) -> Outcome {
-    let nothing = |proof| Outcome {
-        decision: CaaDecision::Unrestricted,
+/// Asks the domain, then each one above it, for CAA records; those of the first that has some are relevant.
+pub(crate) async fn find(resolver: &Resolver, domain: &Domain) -> Found {
+    let nothing = |proof| Found {
         found_at: None,
         records: Vec::new(),
         proof,
@@ -59,8 +95,7 @@ pub(crate) async fn look_up(resolver: &Resolver, domain: &Domain, issuers: &[Dom
         match ask(resolver, &name).await {
             Asked::Found(records, found_security) => {
                 let records: Vec<CaaRecord> = records.into_iter().map(record).collect();
-                return Outcome {
-                    decision: caa::decide(&records, issuers),
+                return Found {
                     found_at: Some(name),
                     records,
                     proof: proof_of(security.min(found_security)),

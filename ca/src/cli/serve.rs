@@ -50,7 +50,7 @@ pub(super) async fn run(app: Arc<App>, format: Format) -> Result<(), Failure> {
 }
 
 /// Ctrl-C, or what a service manager sends.
-async fn stop_signal() -> io::Result<()> {
+pub(super) async fn stop_signal() -> io::Result<()> {
     #[cfg(unix)]
     {
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;

@@ -259,3 +259,87 @@ fn the_commands_are_well_formed_and_show_examples() {
         assert!(help.contains(&format!("sealwright ca {name} --data ca")), "{help}");
     }
 }
+
+#[test]
+fn a_folder_becomes_a_perspective_once() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("perspective");
+    let words = [
+        "perspective",
+        "init",
+        "--name",
+        "iad",
+        "--registry",
+        "arin",
+        "--host",
+        "iad.example.com",
+        "--json",
+    ];
+    assert!(same(status(&folder, &words), ExitCode::SUCCESS));
+    for file in ["perspective.toml", "token", "tls.pem", "tls.sealed", "sealing.key"] {
+        assert!(folder.join(file).exists(), "{file}");
+    }
+    let token = std::fs::read_to_string(folder.join("token")).unwrap();
+    assert!(same(status(&folder, &words), ExitCode::FAILURE));
+    assert_eq!(
+        std::fs::read_to_string(folder.join("token")).unwrap(),
+        token,
+        "nothing was changed"
+    );
+    let nowhere = temporary.path().join("nowhere");
+    assert!(same(status(&nowhere, &["perspective", "serve"]), ExitCode::from(2)));
+    let words = [
+        "perspective",
+        "init",
+        "--name",
+        "I A D",
+        "--registry",
+        "arin",
+        "--host",
+        "x",
+    ];
+    assert!(same(status(&nowhere, &words), ExitCode::from(2)));
+    assert!(!nowhere.exists());
+}
+
+#[test]
+fn perspectives_can_be_asked_without_recording_anything() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("ca");
+    let local = crate::testing::local_dns();
+    let trust_anchor = temporary.path().join("root.key");
+    std::fs::write(&trust_anchor, local.trust_anchor()).unwrap();
+    let server = local.address().to_string();
+    let anchor = trust_anchor.to_str().unwrap();
+    let init = ["init", "--dns-server", &server, "--dns-trust-anchor", anchor];
+    assert!(same(status(&folder, &init), ExitCode::SUCCESS));
+    for words in [
+        &["perspective", "ask", "example.com"] as &[&str],
+        &["perspective", "ask", "example.com", "--json"],
+    ] {
+        assert!(same(status(&folder, words), ExitCode::SUCCESS), "{words:?}");
+    }
+    // Nobody answers at this address.
+    let words = [
+        "perspective",
+        "init",
+        "--name",
+        "iad",
+        "--registry",
+        "arin",
+        "--host",
+        "127.0.0.1",
+    ];
+    let perspective = folder.join("iad");
+    assert!(same(status(&perspective, &words), ExitCode::SUCCESS));
+    let section = "\n[primary_perspective]\nlocation = \"50.11, 8.68\"\npatience_seconds = 1\n[[perspective]]\n\
+                   name = \"iad\"\nurl = \"https://127.0.0.1:1\"\nregistry = \"arin\"\nlocation = \"39.04, -77.49\"\n\
+                   token_file = \"iad/token\"\ntrust_file = \"iad/tls.pem\"\n";
+    let configuration = folder.join("ca.toml");
+    let text = std::fs::read_to_string(&configuration).unwrap();
+    std::fs::write(&configuration, text + section).unwrap();
+    assert!(same(
+        status(&folder, &["perspective", "ask", "example.com"]),
+        ExitCode::FAILURE
+    ));
+}

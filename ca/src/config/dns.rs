@@ -73,13 +73,13 @@ impl Default for Website {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct WebsiteSection {
+pub(crate) struct WebsiteSection {
     danger_http_port: Option<u16>,
     danger_private_addresses: bool,
 }
 
 impl WebsiteSection {
-    pub(super) fn check(self) -> Website {
+    pub(crate) fn check(self) -> Website {
         let usual = Website::default();
         Website {
             http_port: self.danger_http_port.unwrap_or(usual.http_port),
@@ -90,7 +90,7 @@ impl WebsiteSection {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct DnsSection {
+pub(crate) struct DnsSection {
     servers: Vec<String>,
     trust_anchor: Option<PathBuf>,
 }
@@ -112,7 +112,7 @@ enum CheckWord {
 }
 
 impl DnsSection {
-    pub(super) fn check(self, folder: &Path) -> Result<Dns, String> {
+    pub(crate) fn check(self, folder: &Path) -> Result<Dns, String> {
         let servers = self.servers.iter().map(|text| server(text)).collect::<Result<_, _>>()?;
         Ok(Dns {
             servers,

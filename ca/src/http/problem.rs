@@ -197,6 +197,12 @@ impl From<Error> for HttpProblem {
                 format!("{detail}: {refused}"),
             )
             .in_section(crate::caa::SECTION),
+            Error::NotCorroborated { .. } => problem(
+                StatusCode::CONFLICT,
+                "not-corroborated",
+                "Other networks have to see it too",
+            )
+            .in_section("4.2.2.2"),
             Error::NoMailServer | Error::MailNotSent { .. } => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "mail-not-sent",
@@ -213,6 +219,8 @@ impl From<Error> for HttpProblem {
             | Error::AuditTree(_)
             | Error::AlreadyInitialized { .. }
             | Error::NotInitialized { .. }
+            | Error::PerspectiveExists { .. }
+            | Error::NoPerspective { .. }
             | Error::Issuers { .. }
             | Error::Configuration { .. }
             | Error::File { .. }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use der::{Decode, Encode};
 use migrations::{AnyConnection, AsText};
+use policies::evidence::{EvidenceId, Method};
 use policies::issuance::Approved;
 use policies::lint::Linted;
 use policies::time::Timestamp;
@@ -11,10 +12,11 @@ use x509_cert::certificate::TbsCertificate;
 
 use crate::app::App;
 use crate::audit::{self, Action};
-use crate::caa::Permission;
+use crate::caa::{Permission, Reliance};
 use crate::error::Error;
 use crate::issuers::Issuer;
 use crate::orders::PendingOrder;
+use crate::perspectives::Standard;
 use crate::plans;
 use crate::store;
 use crate::store::certificates::{CertificateRow, CertificateState};
@@ -79,7 +81,7 @@ pub(super) fn record(
             reason: "it names another issuer".to_owned(),
         });
     }
-    if !permission.covers(approved.mailbox(), now) {
+    if !permission.covers(approved.mailbox(), Reliance::of(approved), now) {
         return Err(Error::PermissionUnusable {
             domain: approved.mailbox().domain().clone(),
             serial,
@@ -129,12 +131,21 @@ pub(super) fn record(
     });
     let (certificate_id, issuer_id) = (row.id.clone(), row.issuer_id.clone());
     let (account, order_id, tier) = (order.account.clone(), order.id.clone(), approved.tier());
+    let (standard, domain_proofs) = (app.perspectives.standard(), approved.domain_proofs().to_vec());
     // Many at once share a transaction; this returns when it is committed.
     app.db.write_together_blocking(move |conn| {
         // Here, where the record is committed, nothing goes around the plan, and two orders cannot take one seat.
         plans::of_account(conn, &account, now)?.check(tier, &row.mailbox)?;
         // Nor around who may have this key, whatever was known when the order was placed.
         subject_keys::claim(conn, &key, &account, now)?;
+        // Nor around the other networks: a proof that rests on one is none.
+        for (proof, method) in &domain_proofs {
+            if !is_corroborated(conn, standard, proof, *method)? {
+                return Err(Error::NotCorroborated {
+                    evidence: proof.to_string(),
+                });
+            }
+        }
         store::certificates::insert(conn, &row)?;
         for evidence_id in &evidence {
             store::certificates::link_evidence(conn, &row.id, evidence_id)?;
@@ -163,6 +174,20 @@ pub(super) fn record(
         serial,
         linted,
     })
+}
+
+/// Whether a proof was seen from as many networks as it has to be, or need not be.
+pub(super) fn is_corroborated(
+    conn: &mut AnyConnection,
+    standard: Standard,
+    proof: &EvidenceId,
+    method: Method,
+) -> Result<bool, Error> {
+    if !method.needs_corroboration() || standard.accepts_uncorroborated_proofs() {
+        return Ok(true);
+    }
+    let corroboration = store::corroborations::of_evidence(conn, proof.as_ref())?;
+    Ok(corroboration.is_some_and(|row| standard.accepts(&row)))
 }
 
 /// recorded → abandoned and revoked, and its order back to pending. `false` when there is nothing to abandon.

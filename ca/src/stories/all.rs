@@ -18,6 +18,8 @@ mod issuance;
 mod notices;
 #[path = "orders.rs"]
 mod orders;
+#[path = "perspectives.rs"]
+mod perspectives;
 #[path = "plans.rs"]
 mod plans;
 #[path = "rosters.rs"]

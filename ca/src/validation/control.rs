@@ -1,61 +1,114 @@
-//! Control of a domain, shown in the domain itself (BR 3.2.2.1 with TLS BR 3.2.2.4.7 and 3.2.2.4.18).
+//! Control of a domain, shown in the domain itself (BR 3.2.2.1 with TLS BR 3.2.2.4.7, 3.2.2.4.18 and 3.2.2.4.19).
 //!
 //! A challenge has a random value that the account publishes, in the DNS or on the website, and then asks to have looked
 //! at. Looking is one function, [`observe`], for every method that does not go by mail. What is seen becomes evidence only through [`Observed`].
 
 mod challenge;
 mod fetch;
+mod place;
+
+use std::net::SocketAddr;
 
 use dns::{Answer, Name, Resolver, Security};
 use policies::evidence::Method;
 use policies::mailbox::Domain;
+use policies::perspective::NoQuorum;
 use subtle::ConstantTimeEq;
+
+use crate::app::App;
+use crate::perspectives::{Corroboration, NotCorroborated, Observation, Question, Report};
 
 pub use challenge::{Challenge, begin, check, find, list};
 pub(crate) use fetch::{Fetch, FetchError};
+pub(crate) use place::{FilePath, Label, Place};
 
-/// Where to look, and for what.
+/// What has to be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Expected {
-    /// A TXT record at `label.domain` that is exactly this text. TLS BR 3.2.2.4.7: the label begins with an underscore.
-    DnsChange { label: &'static str, value: String },
-    /// A file at this path of the website, over port 80, that is exactly this text but for white space around it.
-    Website { path: String, content: String },
+    /// A TXT record that is exactly this random value. TLS BR 3.2.2.4.7.
+    DnsChange { value: String },
+    /// A file of the website that is this random value. The request does not contain it. TLS BR 3.2.2.4.18.
+    WebsiteChange { value: String },
 }
 
 impl Expected {
-    /// A random value published as TXT record below the domain.
-    pub(crate) fn dns_change(value: String) -> Self {
-        Self::DnsChange {
-            label: DNS_LABEL,
-            value,
-        }
-    }
-
-    /// A random value as the content of a file of the website. The request does not contain it.
-    pub(crate) fn website_change(value: String) -> Self {
-        Self::Website {
-            path: WEBSITE_PATH.to_owned(),
-            content: value,
-        }
-    }
-
     /// The method that evidence names.
     pub(crate) const fn method(&self) -> Method {
         match self {
             Self::DnsChange { .. } => Method::DomainDnsChange,
-            Self::Website { .. } => Method::DomainWebsiteChange,
+            Self::WebsiteChange { .. } => Method::DomainWebsiteChange,
+        }
+    }
+
+    /// Where to look. It does not say for what, so it can be told to others.
+    pub(crate) fn place(&self) -> Place {
+        match self {
+            Self::DnsChange { .. } => Place::Text(Label::Sealwright),
+            Self::WebsiteChange { .. } => Place::File(FilePath::sealwright()),
+        }
+    }
+
+    fn value(&self) -> &str {
+        match self {
+            Self::DnsChange { value } | Self::WebsiteChange { value } => value,
+        }
+    }
+
+    /// Compares what somebody saw with what has to be there; says in words where it was.
+    pub(crate) fn compare(&self, seen: &Seen) -> Result<String, NotShown> {
+        match seen {
+            Seen::Texts {
+                place,
+                records,
+                security,
+            } => {
+                if records.iter().any(|text| same(text, self.value())) {
+                    return Ok(format!("TXT record at {place}, {security}"));
+                }
+                let found: Vec<String> = records.iter().take(3).map(|text| beginning(text)).collect();
+                Err(NotShown::OtherRecords {
+                    place: place.clone(),
+                    found: found.join(", "),
+                })
+            }
+            Seen::File { url, body, address } => {
+                // RFC 8555 section 8.3: white space at the end is ignored; so is what editors put at the beginning.
+                if same(body.trim_ascii(), self.value()) {
+                    return Ok(format!("file {url} from {address}"));
+                }
+                Err(NotShown::OtherContent {
+                    url: url.clone(),
+                    found: beginning(body),
+                })
+            }
         }
     }
 }
 
-/// That what was expected was there. The only way to evidence of these methods.
+/// What is at a place, seen from one network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Texts {
+        place: String,
+        records: Vec<Vec<u8>>,
+        security: Security,
+    },
+    File {
+        url: String,
+        body: Vec<u8>,
+        address: SocketAddr,
+    },
+}
+
+/// That what was expected was there, seen from here and from as many other networks as have to see it. The only way to
+/// evidence of these methods.
 #[derive(Debug)]
 pub(crate) struct Observed {
     domain: Domain,
     method: Method,
     /// Where it was and how far that is proved, for the audit log.
     seen: String,
+    corroboration: Corroboration,
 }
 
 impl Observed {
@@ -70,6 +123,11 @@ impl Observed {
     /// What was seen where, in words.
     pub(crate) fn seen(&self) -> &str {
         &self.seen
+    }
+
+    /// What other networks saw.
+    pub(crate) const fn corroboration(&self) -> &Corroboration {
+        &self.corroboration
     }
 }
 
@@ -95,28 +153,57 @@ pub enum NotShown {
     OtherContent { url: String, found: String },
     #[error("{text} is not a name that can be looked up")]
     Name { text: String },
+    #[error("it was seen from here, and not from enough other networks (TLS BR 3.2.2.9; {summary})")]
+    NotCorroborated {
+        summary: String,
+        report: Box<Report>,
+        #[source]
+        source: NoQuorum,
+    },
 }
 
-/// Looks from here whether what was expected is there.
-pub(crate) async fn observe(
-    resolver: &Resolver,
-    fetch: &Fetch,
-    domain: &Domain,
-    expected: &Expected,
-) -> Result<Observed, NotShown> {
-    let seen = match expected {
-        Expected::DnsChange { label, value } => text_record(resolver, domain, label, value).await?,
-        Expected::Website { path, content, .. } => file(resolver, fetch, domain, path, content).await?,
-    };
-    Ok(Observed {
+/// Looks from here and from the remote perspectives, at the same time, whether what was expected is there.
+pub(crate) async fn observe(app: &App, domain: &Domain, expected: &Expected) -> Result<Observed, NotShown> {
+    let place = expected.place();
+    let question = Question::Control {
         domain: domain.clone(),
-        method: expected.method(),
-        seen,
-    })
+        place: place.clone(),
+    };
+    let (here, elsewhere) = tokio::join!(
+        look(&app.dns, &app.fetch, domain, &place),
+        app.perspectives.ask(app, &question)
+    );
+    // Others corroborate what we saw; they never stand in for it.
+    let seen = expected.compare(&here?)?;
+    let corroboration = elsewhere.judge(|observation| match observation {
+        Observation::Control(seen) => expected.compare(seen).map_err(|problem| problem.to_string()),
+        _ => Err("it answered another question".to_owned()),
+    });
+    match corroboration {
+        Ok(corroboration) => Ok(Observed {
+            domain: domain.clone(),
+            method: expected.method(),
+            seen,
+            corroboration,
+        }),
+        Err(NotCorroborated { report, missing }) => Err(NotShown::NotCorroborated {
+            summary: report.summary(),
+            report,
+            source: missing,
+        }),
+    }
 }
 
-async fn text_record(resolver: &Resolver, domain: &Domain, label: &str, value: &str) -> Result<String, NotShown> {
-    let place = format!("{label}.{domain}");
+/// Looks at a place of a domain from where this program runs.
+pub(crate) async fn look(resolver: &Resolver, fetch: &Fetch, domain: &Domain, place: &Place) -> Result<Seen, NotShown> {
+    match place {
+        Place::Text(label) => text_records(resolver, domain, *label).await,
+        Place::File(path) => file(resolver, fetch, domain, path).await,
+    }
+}
+
+async fn text_records(resolver: &Resolver, domain: &Domain, label: Label) -> Result<Seen, NotShown> {
+    let place = label.of(domain);
     let name = Name::parse(&place).map_err(|error| NotShown::Name { text: error.text })?;
     let (records, security) = match resolver.txt(&name).await {
         Answer::Secure(found) => (found.records, Security::Secure),
@@ -135,35 +222,23 @@ async fn text_record(resolver: &Resolver, domain: &Domain, label: &str, value: &
             });
         }
     };
-    if records.iter().any(|text| same(&text.0, value)) {
-        return Ok(format!("TXT record at {place}, {security}"));
-    }
-    let found: Vec<String> = records.iter().take(3).map(|text| beginning(&text.0)).collect();
-    Err(NotShown::OtherRecords {
+    Ok(Seen::Texts {
         place,
-        found: found.join(", "),
+        records: records.into_iter().map(|text| text.0).collect(),
+        security,
     })
 }
 
-async fn file(
-    resolver: &Resolver,
-    fetch: &Fetch,
-    domain: &Domain,
-    path: &str,
-    content: &str,
-) -> Result<String, NotShown> {
-    let url = format!("http://{domain}{path}");
-    let fetched = match fetch.get(resolver, domain, path).await {
-        Ok(fetched) => fetched,
-        Err(source) => return Err(NotShown::Fetch { url, source }),
-    };
-    if same(fetched.body.trim_ascii(), content) {
-        return Ok(format!("file {url} from {}", fetched.address));
+async fn file(resolver: &Resolver, fetch: &Fetch, domain: &Domain, path: &FilePath) -> Result<Seen, NotShown> {
+    let url = path.of(domain);
+    match fetch.get(resolver, domain, path.as_ref()).await {
+        Ok(fetched) => Ok(Seen::File {
+            url,
+            body: fetched.body,
+            address: fetched.address,
+        }),
+        Err(source) => Err(NotShown::Fetch { url, source }),
     }
-    Err(NotShown::OtherContent {
-        url,
-        found: beginning(&fetched.body),
-    })
 }
 
 fn same(found: &[u8], expected: &str) -> bool {
@@ -175,8 +250,3 @@ fn beginning(octets: &[u8]) -> String {
     let text: String = String::from_utf8_lossy(octets).chars().take(60).collect();
     format!("{text:?}")
 }
-
-/// TLS BR 3.2.2.4.7: the record is at the domain "prefixed with a Domain Label that begins with an underscore character".
-pub(crate) const DNS_LABEL: &str = "_sealwright-challenge";
-/// TLS BR 3.2.2.4.18: under this folder; the name of the file must not contain the random value.
-pub(crate) const WEBSITE_PATH: &str = "/.well-known/pki-validation/sealwright.txt";

@@ -25,6 +25,12 @@ pub enum Method {
     /// A random value was found in a file of the domain's website. Section 3.2.2.1 with section 3.2.2.4.18 of the TLS
     /// Baseline Requirements.
     DomainWebsiteChange,
+    /// A random value and the digest of an ACME key were found in a file of the domain's website (`http-01`, RFC 8555 section
+    /// 8.3). Section 3.2.2.1 with section 3.2.2.4.19 of the TLS Baseline Requirements.
+    DomainAcmeHttp,
+    /// A random value and the digest of an ACME key were found, hashed, in a TXT record of the domain (`dns-01`, RFC 8555
+    /// section 8.4). Section 3.2.2.1 with section 3.2.2.4.7 of the TLS Baseline Requirements.
+    DomainAcmeDns,
     /// An extract of a government register. Section 3.2.3.2.1, item 1.
     RegisterExtract,
     /// A fully corroborated record of the Global LEI Foundation. Section 3.2.3.2.1, item 2.
@@ -44,12 +50,14 @@ pub enum Method {
 
 impl Method {
     /// All methods.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::MailboxByEmail,
         Self::MailboxByAcme,
         Self::DomainConstructedEmail,
         Self::DomainDnsChange,
         Self::DomainWebsiteChange,
+        Self::DomainAcmeHttp,
+        Self::DomainAcmeDns,
         Self::RegisterExtract,
         Self::LegalEntityIdentifierRecord,
         Self::OrganizationAttestation,
@@ -65,7 +73,11 @@ impl Method {
         match self {
             Self::MailboxByEmail => "3.2.2.2",
             Self::MailboxByAcme => "3.2.2.4",
-            Self::DomainConstructedEmail | Self::DomainDnsChange | Self::DomainWebsiteChange => "3.2.2.1",
+            Self::DomainConstructedEmail
+            | Self::DomainDnsChange
+            | Self::DomainWebsiteChange
+            | Self::DomainAcmeHttp
+            | Self::DomainAcmeDns => "3.2.2.1",
             Self::RegisterExtract | Self::LegalEntityIdentifierRecord | Self::OrganizationAttestation => "3.2.3.2.1",
             Self::IdentityDocument | Self::EmployerAttestation => "3.2.4.1",
             Self::ReliableMethodOfCommunication => "3.2.6",
@@ -78,19 +90,33 @@ impl Method {
     pub const fn tls_section(self) -> Option<&'static str> {
         match self {
             Self::DomainConstructedEmail => Some("3.2.2.4.4"),
-            Self::DomainDnsChange => Some("3.2.2.4.7"),
+            Self::DomainDnsChange | Self::DomainAcmeDns => Some("3.2.2.4.7"),
             Self::DomainWebsiteChange => Some("3.2.2.4.18"),
+            Self::DomainAcmeHttp => Some("3.2.2.4.19"),
             _ => None,
         }
     }
 
     /// Whether control of a domain that was proved so covers the names below it.
     ///
-    /// TLS BR 3.2.2.4.18: who controls a website controls that one name, and no certificate may be issued for
+    /// TLS BR 3.2.2.4.18 and 3.2.2.4.19: who controls a website controls that one name, and no certificate may be issued for
     /// others that end with its labels.
     #[must_use]
     pub const fn covers_subdomains(self) -> bool {
-        matches!(self, Self::DomainConstructedEmail | Self::DomainDnsChange)
+        matches!(
+            self,
+            Self::DomainConstructedEmail | Self::DomainDnsChange | Self::DomainAcmeDns
+        )
+    }
+
+    /// Whether a publicly trusted authority has to have it corroborated from other networks (BR 4.2.2.2): the methods of
+    /// TLS BR 3.2.2.4 that look at the DNS or at a website.
+    #[must_use]
+    pub const fn needs_corroboration(self) -> bool {
+        matches!(
+            self,
+            Self::DomainDnsChange | Self::DomainWebsiteChange | Self::DomainAcmeHttp | Self::DomainAcmeDns
+        )
     }
 
     /// Whether the method can prove a fact of this kind.
@@ -98,7 +124,11 @@ impl Method {
     pub const fn proves(self, kind: FactKind) -> bool {
         match self {
             Self::MailboxByEmail | Self::MailboxByAcme => matches!(kind, FactKind::MailboxControl),
-            Self::DomainConstructedEmail | Self::DomainDnsChange | Self::DomainWebsiteChange => {
+            Self::DomainConstructedEmail
+            | Self::DomainDnsChange
+            | Self::DomainWebsiteChange
+            | Self::DomainAcmeHttp
+            | Self::DomainAcmeDns => {
                 matches!(kind, FactKind::DomainControl)
             }
             Self::RegisterExtract | Self::LegalEntityIdentifierRecord | Self::OrganizationAttestation => {
@@ -124,7 +154,11 @@ impl Method {
     pub const fn reuse_limit(self) -> Span {
         match self {
             Self::MailboxByEmail | Self::MailboxByAcme => Span::days(30),
-            Self::DomainConstructedEmail | Self::DomainDnsChange | Self::DomainWebsiteChange => Span::days(398),
+            Self::DomainConstructedEmail
+            | Self::DomainDnsChange
+            | Self::DomainWebsiteChange
+            | Self::DomainAcmeHttp
+            | Self::DomainAcmeDns => Span::days(398),
             Self::RegisterExtract
             | Self::LegalEntityIdentifierRecord
             | Self::OrganizationAttestation
@@ -144,6 +178,8 @@ impl AsRef<str> for Method {
             Self::DomainConstructedEmail => "domain-constructed-email",
             Self::DomainDnsChange => "domain-dns-change",
             Self::DomainWebsiteChange => "domain-website-change",
+            Self::DomainAcmeHttp => "domain-acme-http-01",
+            Self::DomainAcmeDns => "domain-acme-dns-01",
             Self::RegisterExtract => "register-extract",
             Self::LegalEntityIdentifierRecord => "legal-entity-identifier-record",
             Self::OrganizationAttestation => "organization-attestation",

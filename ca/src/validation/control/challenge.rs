@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use ca_api::{DomainChallengeState, DomainMethod, NewDomainChallenge};
-use migrations::AsText;
+use migrations::{AnyConnection, AsText};
 use policies::evidence::{Evidence, EvidenceId, EvidenceParts, Fact};
 use policies::mailbox::Domain;
 use policies::time::{Span, Timestamp};
 
-use super::{DNS_LABEL, Expected, NotShown, Observed, WEBSITE_PATH, observe};
+use super::{Expected, FilePath, Label, NotShown, Observed, observe};
 use crate::accounts::AccountId;
 use crate::app::App;
 use crate::audit::{self, Action};
@@ -136,15 +136,19 @@ pub async fn check(app: &Arc<App>, account: &AccountId, id: &str) -> Result<Chal
 
     let domain = Domain::parse(&row.domain).map_err(|error| unreadable(&row, error.to_string()))?;
     let expected = match row.method.0 {
-        DomainMethod::DnsChange => Expected::dns_change(row.value.clone()),
-        DomainMethod::WebsiteChange => Expected::website_change(row.value.clone()),
+        DomainMethod::DnsChange => Expected::DnsChange {
+            value: row.value.clone(),
+        },
+        DomainMethod::WebsiteChange => Expected::WebsiteChange {
+            value: row.value.clone(),
+        },
     };
-    match observe(&app.dns, &app.fetch, &domain, &expected).await {
+    match observe(app, &domain, &expected).await {
         Ok(observed) => {
             succeed(app, row, observed).await?;
             retry_waiting_orders(app, account).await;
         }
-        Err(problem) => fail(app, row, &problem).await?,
+        Err(problem) => fail(app, row, problem).await?,
     }
     find(app, account, id).await
 }
@@ -155,7 +159,7 @@ async fn succeed(app: &App, row: ChallengeRow, observed: Observed) -> Result<(),
     app.db
         .write(move |conn| {
             let account = AccountId::from_stored(row.account_id.clone());
-            store::evidence::insert(conn, &account, &evidence, None, now)?;
+            keep(conn, &account, &evidence, &observed, now)?;
             if !store::domain_challenges::validate(conn, &row.id, evidence.id().as_ref())? {
                 return Err(changed(&row.id));
             }
@@ -168,14 +172,31 @@ async fn succeed(app: &App, row: ChallengeRow, observed: Observed) -> Result<(),
                 "section": observed.method().tls_section(),
                 "br_version": BR_VERSION,
                 "seen": observed.seen(),
+                "corroboration": observed.corroboration().details(),
             });
             audit::append(conn, now, ACTOR, Action::DomainValidated, &details)
         })
         .await
 }
 
+/// Stores the evidence that an observation is, with what other networks saw.
+pub(crate) fn keep(
+    conn: &mut AnyConnection,
+    account: &AccountId,
+    evidence: &Evidence,
+    observed: &Observed,
+    now: Timestamp,
+) -> Result<(), Error> {
+    store::evidence::insert(conn, account, evidence, None, now)?;
+    if let Some(report) = observed.corroboration().report() {
+        report.store(conn)?;
+        store::corroborations::link_evidence(conn, evidence.id().as_ref(), report.id())?;
+    }
+    Ok(())
+}
+
 /// The evidence that an observation is.
-fn evidence(app: &App, observed: &Observed, requested_by: &str, now: Timestamp) -> Result<Evidence, Error> {
+pub(crate) fn evidence(app: &App, observed: &Observed, requested_by: &str, now: Timestamp) -> Result<Evidence, Error> {
     Ok(Evidence::new(EvidenceParts {
         id: EvidenceId::new(app.new_id("evi")),
         fact: Fact::DomainControl(observed.domain().clone()),
@@ -188,13 +209,25 @@ fn evidence(app: &App, observed: &Observed, requested_by: &str, now: Timestamp) 
     })?)
 }
 
-async fn fail(app: &App, row: ChallengeRow, problem: &NotShown) -> Result<(), Error> {
+async fn fail(app: &App, row: ChallengeRow, problem: NotShown) -> Result<(), Error> {
     let now = app.now();
-    let problem = error::chain(problem);
+    let reason = error::chain(&problem);
+    let report = match problem {
+        NotShown::NotCorroborated { report, .. } => Some(report),
+        _ => None,
+    };
     app.db
         .write(move |conn| {
-            store::domain_challenges::note_problem(conn, &row.id, &problem)?;
-            let details = serde_json::json!({ "challenge": row.id, "domain": row.domain, "reason": problem });
+            store::domain_challenges::note_problem(conn, &row.id, &reason)?;
+            if let Some(report) = &report {
+                report.store(conn)?;
+            }
+            let details = serde_json::json!({
+                "challenge": row.id,
+                "domain": row.domain,
+                "reason": reason,
+                "corroboration": report.as_ref().map(|report| report.details()),
+            });
             audit::append(conn, now, ACTOR, Action::DomainNotValidated, &details)
         })
         .await
@@ -216,8 +249,8 @@ impl Challenge {
         let state = state(&row, now);
         let domain = Domain::parse(&row.domain).map_err(|error| unreadable(&row, error.to_string()))?;
         let place = match row.method.0 {
-            DomainMethod::DnsChange => format!("{DNS_LABEL}.{domain}"),
-            DomainMethod::WebsiteChange => format!("http://{domain}{WEBSITE_PATH}"),
+            DomainMethod::DnsChange => Label::Sealwright.of(&domain),
+            DomainMethod::WebsiteChange => FilePath::sealwright().of(&domain),
         };
         Ok(Self {
             id: row.id,
