@@ -591,6 +591,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    mta_sts_policies (domain) {
+        domain -> Text,
+        policy_id -> Text,
+        policy -> Text,
+        fetched_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
     gateway_tokens (id) {
         id -> Text,
         name -> Text,

@@ -4,6 +4,7 @@ mod certificate;
 mod dkim;
 mod message;
 mod queue;
+mod route;
 mod token;
 mod user;
 
@@ -39,6 +40,9 @@ pub enum Command {
     /// The mail that the gateway has taken charge of (queue mode).
     #[command(subcommand, after_help = queue::EXAMPLES)]
     Queue(queue::Queue),
+    /// Say where mail for an address would go, and with which TLS; nothing is sent.
+    #[command(after_help = ROUTE_EXAMPLES)]
+    Route(route::Route),
     /// Who may log in to send mail (SMTP AUTH).
     #[command(subcommand, after_help = USER_EXAMPLES)]
     User(user::User),
@@ -68,10 +72,10 @@ pub struct Init {
     /// The full name of this machine, as other mail servers know it.
     #[arg(long, value_name = "NAME")]
     hostname: String,
-    /// The mail server that gets the signed mail.
+    /// The mail server that gets the signed mail; `mx` for those of each recipient's domain.
     #[arg(long, value_name = "HOST:PORT")]
     next_hop: String,
-    /// Whether the connection to it is encrypted: never, opportunistic or required.
+    /// Whether the connection to it is encrypted: never, opportunistic, required or implicit.
     #[arg(long, value_name = "POLICY", default_value = "opportunistic")]
     next_hop_tls: String,
     /// The API of the certificate authority.
@@ -137,6 +141,7 @@ pub fn run(command: Command, clock: Arc<dyn Clock>) -> ExitCode {
             Command::Serve(data) => serve(&data, clock).await,
             Command::Queue(command) => queue::run(&command, clock).await,
             Command::User(command) => user::run(&command),
+            Command::Route(command) => route::run(&command, clock).await,
             Command::Dkim(command) => dkim::run(&command),
             Command::Token(command) => token::run(&command, clock).await,
             Command::Certificates(command) => certificate::run(&command, clock).await,
@@ -195,10 +200,9 @@ async fn serve(data: &Data, clock: Arc<dyn Clock>) -> Result<(), Failure> {
         );
     } else {
         println!(
-            "Taking in mail on {}, passing it on to {}:{}. Stop with Ctrl-C.",
+            "Taking in mail on {}, passing it on to {}. Stop with Ctrl-C.",
             running.smtp_addr(),
-            next_hop.host,
-            next_hop.port
+            next_hop.way
         );
         for door in running.doors().iter().skip(1) {
             println!("Taking in mail on {door} too.");
@@ -321,14 +325,17 @@ fn configuration(options: &Init) -> Result<String, Error> {
         "database = \"sqlite:gateway.sqlite\"\n".to_owned(),
     );
     say(
-        "Who gets the signed mail; tls is never, opportunistic or required.",
+        "Who gets the signed mail; tls is never, opportunistic, required or implicit.",
         "[next_hop]".to_owned(),
     );
     say(
         "",
         format!(
-            "address = {}\ntls = {}\n",
-            string(&options.next_hop),
+            "{}\ntls = {}\n",
+            match options.next_hop.as_str() {
+                "mx" => "mx = true".to_owned(),
+                address => format!("address = {}", string(address)),
+            },
             string(&options.next_hop_tls)
         ),
     );
@@ -397,6 +404,13 @@ Examples:
   sealwright gateway identities list --data gateway
   sealwright gateway identities list --data gateway --json
   sealwright gateway identities enrol --data gateway alice@example.com";
+
+const ROUTE_EXAMPLES: &str = "\
+Examples:
+  sealwright gateway route --data gateway bob@example.net
+  sealwright gateway route --data gateway bob@example.net --json
+
+The exit status is 1 when there is no way now.";
 
 const USER_EXAMPLES: &str = "\
 Examples:
@@ -476,7 +490,7 @@ mod tests {
             panic!("init was asked for")
         };
         let config = Config::parse(Path::new("/data"), &configuration(&options).unwrap()).unwrap();
-        assert_eq!((config.next_hop.host.as_str(), config.next_hop.port), ("::1", 25));
+        assert_eq!(config.next_hop.way.to_string(), "[::1]:25");
         assert!(
             config
                 .certificate_authority

@@ -5,6 +5,7 @@
 
 mod certificate_authority;
 mod dkim;
+mod dns;
 mod encryption;
 mod host;
 mod inbound;
@@ -24,11 +25,12 @@ use serde::Deserialize;
 
 use self::certificate_authority::{AccountFile, CertificateAuthorityFile};
 use self::dkim::DkimFile;
+use self::dns::DnsFile;
 use self::encryption::EncryptionFile;
 use self::host::is_host_name;
 use self::inbound::InboundFile;
 use self::keys::{KeysFile, TlsFile};
-use self::next_hop::NextHopFile;
+use self::next_hop::{NextHopFile, RouteFile, closest};
 use self::sender::SenderFile;
 use crate::dkim::Selector;
 use crate::error::Error;
@@ -39,11 +41,12 @@ use crate::wishes::TrustFields;
 
 pub use self::certificate_authority::{Account, CertificateAuthority};
 pub(crate) use self::dkim::is_selector;
+pub use self::dns::Dns;
 pub use self::encryption::{Encryption, Harvest, Smimea};
 pub use self::inbound::{Inbound, Place, Protocol};
 pub use self::keys::{Keys, TlsFiles};
 pub use self::network::Network;
-pub use self::next_hop::{NextHop, NextHopTls};
+pub use self::next_hop::{NextHop, NextHopTls, Pin, RouteDomain, Way};
 pub use self::sender::Sender;
 
 /// What the operator decided, checked.
@@ -65,7 +68,11 @@ pub struct Config {
     pub doors: Vec<Door>,
     pub queue: QueueSettings,
     pub metrics: Option<MetricsDoor>,
+    /// Where mail goes for which there is no closer route.
     pub next_hop: NextHop,
+    /// Where mail of some domains goes.
+    pub routes: Vec<(Vec<RouteDomain>, NextHop)>,
+    pub dns: Dns,
     pub certificate_authority: CertificateAuthority,
     pub accounts: Vec<Account>,
     pub senders: Vec<Sender>,
@@ -152,7 +159,13 @@ impl Config {
             doors: file.door,
             queue: file.queue.check(&folder)?,
             metrics: file.metrics,
-            next_hop: file.next_hop.check(&folder)?,
+            next_hop: file.next_hop.check("next_hop", &folder)?,
+            routes: file
+                .route
+                .into_iter()
+                .map(|route| route.check(&folder))
+                .collect::<Result<_, _>>()?,
+            dns: file.dns.check(&folder)?,
             certificate_authority: file.ca.check(&folder)?,
             accounts: accounts.collect::<Result<_, _>>()?,
             senders,
@@ -169,6 +182,11 @@ impl Config {
             tls: file.tls.map(|tls| tls.check(&folder)),
             folder,
         })
+    }
+
+    /// The place of the closest route for a domain, counted from 1; 0 is `[next_hop]`.
+    pub(crate) fn route_of(&self, domain: &::dns::Name) -> usize {
+        closest(&self.routes, domain).map_or(0, |index| index + 1)
     }
 
     /// Whose mail may be signed in a session from `peer`; `None` if nobody may send mail from there at all.
@@ -228,6 +246,10 @@ struct ConfigFile {
     queue: QueueFile,
     metrics: Option<MetricsDoor>,
     next_hop: NextHopFile,
+    #[serde(default)]
+    route: Vec<RouteFile>,
+    #[serde(default)]
+    dns: DnsFile,
     ca: CertificateAuthorityFile,
     milter: Option<MilterFile>,
     #[serde(default)]

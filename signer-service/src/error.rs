@@ -57,7 +57,7 @@ pub enum Error {
     NoCertificate { path: PathBuf },
     #[error("the certificate in {} names no mailbox; only for a whole domain (domain_certificate) it need not", .path.display())]
     CertificateWithoutMailbox { path: PathBuf },
-    #[error("the DNS cannot be asked for certificates of recipients")]
+    #[error("the DNS cannot be asked")]
     Dns(#[source] dns::InvalidConfig),
     #[error("{} cannot be trusted", .path.display())]
     TrustAnchor {

@@ -14,18 +14,17 @@ use policies::signing::MaySign;
 use policies::time::{Clock, Timestamp};
 use rand_core::{CryptoRng, UnwrapErr};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use smtp::client::{Target, TlsPolicy};
 use verifier::{TrustStore, Vouches};
 
-use crate::config::{Config, NextHopTls};
+use crate::config::Config;
 use crate::delivered::Delivered;
 use crate::dkim::DomainKey;
 use crate::enrol::{Enroller, EnrollerParts, remove_orphaned_keys};
 use crate::error::Error;
 use crate::identity::{Identities, blocking};
-use crate::next_hop::NextHopPool;
 use crate::queue::metrics::Metrics;
 use crate::recipients::Recipients;
+use crate::routing::Routes;
 use crate::store::identities::{self as store, State};
 use crate::store::queue;
 use crate::store::recipient_certificates::{Approval, CertificateRow};
@@ -40,7 +39,7 @@ pub struct Gateway {
     pub(crate) enroller: Enroller,
     /// Whom mail can be encrypted to.
     pub(crate) recipients: Recipients,
-    pub(crate) next_hops: NextHopPool,
+    pub(crate) routes: Arc<Routes>,
     pub(crate) delivered: Delivered,
     pub(crate) metrics: Metrics,
     /// Who may log in; nobody if there are none.
@@ -61,6 +60,8 @@ pub struct Gateway {
 pub struct GatewayParts {
     pub clock: Arc<dyn Clock>,
     pub rng: Box<dyn CryptoRng + Send>,
+    /// Where web servers show the policies of domains (RFC 8461); 443 on the Internet.
+    pub policy_port: u16,
 }
 
 impl GatewayParts {
@@ -70,6 +71,7 @@ impl GatewayParts {
         Self {
             clock,
             rng: Box::new(UnwrapErr(rand::rngs::SysRng)),
+            policy_port: 443,
         }
     }
 }
@@ -135,21 +137,7 @@ impl Gateway {
             generation: config.certificate_authority.generation,
             accounts,
         });
-        let next_hops = NextHopPool::new(
-            Target {
-                host: config.next_hop.host.clone(),
-                port: config.next_hop.port,
-                tls: match config.next_hop.tls {
-                    NextHopTls::Never => TlsPolicy::Never,
-                    NextHopTls::Opportunistic => TlsPolicy::Opportunistic,
-                    NextHopTls::Required => TlsPolicy::Required,
-                },
-            },
-            config.hostname.clone(),
-            next_hop_tls(&config)?,
-            config.next_hop.max_connections,
-            config.next_hop.idle,
-        );
+        let routes = Arc::new(Routes::open(&config, &db, &parts.clock, &rng, parts.policy_port)?);
         let server_tls = tls_identity(&config, parts.clock.now())?.server_config();
         let users = Users::open(&config.folder)?.map(Arc::new);
         Ok(Arc::new(Self {
@@ -159,7 +147,7 @@ impl Gateway {
             identities,
             enroller,
             recipients,
-            next_hops,
+            routes,
             delivered: Delivered::default(),
             metrics: Metrics::default(),
             users,
@@ -270,6 +258,13 @@ impl Gateway {
         crate::harvest::decide(self, &mailbox, fingerprint, Approval::Approved).await
     }
 
+    /// Where mail for an address would go and why, as `sealwright gateway route --json` prints it.
+    pub async fn explain_route(&self, address: &str) -> serde_json::Value {
+        let explanation = crate::routing::explain(&self.routes, &self.config, address).await;
+        // Its maps have texts for keys, which is all that could fail.
+        serde_json::to_value(explanation).unwrap_or_default()
+    }
+
     /// Lends the random generator.
     pub(crate) fn with_rng<T>(&self, draw: impl FnOnce(&mut dyn CryptoRng) -> T) -> T {
         // Whoever panicked while drawing left the generator in a state that is as random as any other.
@@ -338,20 +333,8 @@ fn tls_identity(config: &Config, now: Timestamp) -> Result<TlsIdentity, Error> {
     TlsIdentity::self_made_in(&config.folder, &sealing_key, &names, now.unix()).map_err(Error::Tls)
 }
 
-fn next_hop_tls(config: &Config) -> Result<Arc<ClientConfig>, Error> {
-    let extra = config.next_hop.trust_file.as_deref().map(read).transpose()?;
-    let trust = match (&extra, config.next_hop.tls) {
-        (Some(pem), _) => Trust::SystemAnd(pem.as_bytes()),
-        (None, NextHopTls::Required) => Trust::System,
-        (None, NextHopTls::Never | NextHopTls::Opportunistic) => {
-            return Ok(unauthenticated_tls());
-        }
-    };
-    keys::tls::client_config(trust).map_err(Error::Tls)
-}
-
 /// No certificate is looked at, so it does not matter whom the system trusts, if anybody.
-fn unauthenticated_tls() -> Arc<ClientConfig> {
+pub(crate) fn unauthenticated_tls() -> Arc<ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     // Fails only for providers without cipher suites for these versions; AWS-LC has them.
@@ -407,7 +390,7 @@ fn inbound_trust(config: &Config) -> Result<TrustStore, Error> {
     Ok(trust)
 }
 
-fn read(path: &Path) -> Result<String, Error> {
+pub(crate) fn read(path: &Path) -> Result<String, Error> {
     std::fs::read_to_string(path).map_err(|source| Error::File {
         action: "read",
         path: path.to_owned(),

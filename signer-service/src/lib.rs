@@ -24,6 +24,8 @@ pub mod policy;
 pub mod queue;
 pub mod recipients;
 pub mod relay;
+mod resolver;
+mod routing;
 pub mod server;
 mod store;
 mod tokens;

@@ -1,21 +1,25 @@
-//! Connections to the next hop, kept for the next message: as many as the configuration allows, and no longer idle
+//! Connections to where mail goes next, kept for the next message: as many as the configuration allows, and no longer idle
 //! than that.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use smtp::client::{ClientError, Connection, Target, Timeouts};
+use smtp::client::{ClientError, Connection};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// All connections of this gateway to its next hop.
+use crate::routing::{ConnectError, Destination, NoRoute, Routes};
+
+/// All connections of this gateway to one destination.
 #[derive(Debug)]
 pub(crate) struct NextHopPool {
-    target: Target,
-    hello_name: String,
-    tls: Arc<rustls::ClientConfig>,
+    routes: Weak<Routes>,
+    destination: Destination,
     idle_for: Duration,
+    most: usize,
     slots: Arc<Semaphore>,
+    /// Shared with other destinations, if idle connections to this one are not kept at any price.
+    idle_room: Option<Arc<Semaphore>>,
     idle: Mutex<Vec<Idle>>,
     /// Told when a connection becomes idle, since it keeps its slot.
     given_back: Notify,
@@ -25,6 +29,7 @@ pub(crate) struct NextHopPool {
 struct Idle {
     next_hop: NextHop,
     since: Instant,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// A connection, and its place among those that are allowed.
@@ -45,23 +50,35 @@ pub(crate) enum NoConnection {
     #[error("all connections to the next mail server are in use")]
     Busy,
     #[error(transparent)]
-    Client(#[from] ClientError),
+    Client(ClientError),
+    #[error(transparent)]
+    Route(NoRoute),
+}
+
+impl From<ConnectError> for NoConnection {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Client(error) => Self::Client(error),
+            ConnectError::Route(error) => Self::Route(error),
+        }
+    }
 }
 
 impl NextHopPool {
     pub(crate) fn new(
-        target: Target,
-        hello_name: String,
-        tls: Arc<rustls::ClientConfig>,
+        routes: Weak<Routes>,
+        destination: Destination,
         most: usize,
         idle_for: Duration,
+        idle_room: Option<Arc<Semaphore>>,
     ) -> Self {
         Self {
-            target,
-            hello_name,
-            tls,
+            routes,
+            destination,
             idle_for,
+            most,
             slots: Arc::new(Semaphore::new(most)),
+            idle_room,
             idle: Mutex::default(),
             given_back: Notify::new(),
         }
@@ -71,10 +88,7 @@ impl NextHopPool {
     /// since it is the one least likely to be.
     pub(crate) fn used(&self) -> Option<NextHop> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those at the front wait longest.
-        let fresh = idle.iter().position(|idle| idle.since.elapsed() < self.idle_for);
-        let stale = fresh.unwrap_or(idle.len());
-        idle.drain(..stale);
+        self.drop_stale(&mut idle);
         idle.pop().map(|idle| idle.next_hop)
     }
 
@@ -97,7 +111,9 @@ impl NextHopPool {
             Ok(Slot::Free(Some(slot))) => slot,
             Ok(Slot::Free(None)) | Err(_) => return Err(NoConnection::Busy),
         };
-        let connection = Connection::connect(&self.target, &self.hello_name, &self.tls, Timeouts::default()).await?;
+        // The gateway is stopping.
+        let routes = self.routes.upgrade().ok_or(NoConnection::Busy)?;
+        let connection = routes.connect(&self.destination).await?;
         Ok(NextHop {
             connection,
             _slot: slot,
@@ -106,12 +122,37 @@ impl NextHopPool {
 
     /// Keeps a connection without an open transaction for the next message.
     pub(crate) fn give_back(&self, next_hop: NextHop) {
-        if next_hop.connection.is_usable() && !self.idle_for.is_zero() {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            let since = Instant::now();
-            idle.push(Idle { next_hop, since });
-            self.given_back.notify_one();
+        if !next_hop.connection.is_usable() || self.idle_for.is_zero() {
+            return;
         }
+        let room = match &self.idle_room {
+            None => None,
+            Some(room) => match room.clone().try_acquire_owned() {
+                Ok(room) => Some(room),
+                Err(_) => return,
+            },
+        };
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push(Idle {
+            next_hop,
+            since: Instant::now(),
+            _room: room,
+        });
+        self.given_back.notify_one();
+    }
+
+    /// Closes what has been idle for too long; gives how many connections are left.
+    pub(crate) fn sweep(&self) -> usize {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        self.drop_stale(&mut idle);
+        self.most - self.slots.available_permits()
+    }
+
+    fn drop_stale(&self, idle: &mut Vec<Idle>) {
+        // Those at the front wait longest.
+        let fresh = idle.iter().position(|idle| idle.since.elapsed() < self.idle_for);
+        let stale = fresh.unwrap_or(idle.len());
+        idle.drain(..stale);
     }
 }
 

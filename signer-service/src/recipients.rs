@@ -177,7 +177,11 @@ impl Recipients {
         Ok(Self {
             files: files::Files::new(config.certificates.clone()),
             checker,
-            resolver: config.smimea.as_ref().map(smimea::resolver).transpose()?,
+            resolver: config
+                .smimea
+                .as_ref()
+                .map(|smimea| crate::resolver::open(&smimea.servers, smimea.trust_anchor.as_deref()))
+                .transpose()?,
             folder: folder.to_owned(),
             db,
             accounts,

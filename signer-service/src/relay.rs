@@ -15,8 +15,9 @@ use crate::delivered;
 use crate::engine::{Outgoing, copies, reply};
 use crate::gateway::Gateway;
 use crate::mime::signed::Smtputf8;
-use crate::next_hop::{NextHop, NoConnection};
+use crate::next_hop::{NextHop, NextHopPool, NoConnection};
 use crate::plan::Envelope;
+use crate::routing::{Destination, NoRoute};
 use crate::trace::{Trace, check_loop};
 use crate::treatment::ReversePath;
 use crate::users::Rights;
@@ -45,6 +46,7 @@ impl Service for Relay {
             rights,
             peer: None,
             address: peer,
+            way: None,
             next_hop: None,
             transaction: None,
         })
@@ -60,9 +62,17 @@ pub struct RelaySession {
     rights: Option<Rights>,
     peer: Option<Peer>,
     address: SocketAddr,
+    /// Where the mail of the transaction goes; all of its recipients have the same one.
+    way: Option<Way>,
     /// Lent by the pool for one transaction.
     next_hop: Option<NextHop>,
     transaction: Option<Transaction>,
+}
+
+#[derive(Debug)]
+struct Way {
+    destination: Destination,
+    pool: Arc<NextHopPool>,
 }
 
 #[derive(Debug)]
@@ -106,7 +116,17 @@ impl Session for RelaySession {
             from,
             recipients: Vec::new(),
         };
-        let reply = self.forward_mail(&transaction.from).await;
+        self.way = None;
+        let reply = if self.gateway.routes.is_single() {
+            // Whoever the recipients are.
+            match self.find_way("") {
+                Ok(()) => self.forward_mail(&transaction.from).await,
+                Err(refusal) => refusal,
+            }
+        } else {
+            self.next_hop = None;
+            Reply::ok([2, 1, 0], "Sender noted")
+        };
         if reply.is_positive() {
             self.transaction = Some(transaction);
         } else {
@@ -116,7 +136,7 @@ impl Session for RelaySession {
     }
 
     async fn rcpt(&mut self, to: RcptTo) -> Reply {
-        let (Some(next_hop), Some(transaction)) = (&mut self.next_hop, &mut self.transaction) else {
+        let Some(transaction) = &mut self.transaction else {
             return lost_connection();
         };
         if self.gateway.config.policy.is_processing_address(&to.address) {
@@ -124,6 +144,14 @@ impl Session for RelaySession {
             transaction.recipients.push(to);
             return Reply::ok([2, 1, 5], "The message will be encrypted");
         }
+        if !self.gateway.routes.is_single()
+            && let Err(reply) = self.reach(&to.address).await
+        {
+            return self.not_closing(reply);
+        }
+        let (Some(next_hop), Some(transaction)) = (&mut self.next_hop, &mut self.transaction) else {
+            return lost_connection();
+        };
         if let Some(refusal) = unknown_parameters(&to.parameters, &next_hop.connection) {
             return refusal;
         }
@@ -191,15 +219,62 @@ impl RelaySession {
             rights: Some(rights),
             peer: None,
             address,
+            way: None,
             next_hop: None,
             transaction: None,
         }
     }
 
+    /// Decides where the mail of this transaction goes.
+    fn find_way(&mut self, recipient: &str) -> Result<(), Reply> {
+        let routes = &self.gateway.routes;
+        let destination = routes
+            .destination(&self.gateway.config, recipient)
+            .map_err(|error| no_route(&error))?;
+        let pool = routes.pool(&destination);
+        self.way = Some(Way { destination, pool });
+        Ok(())
+    }
+
+    /// Opens the transaction at the mail server of its first recipient. What is passed through has one answer, so the
+    /// others have to go the same way; a sender tries those that have not by themselves (RFC 5321 section 4.5.3.1.10).
+    async fn reach(&mut self, recipient: &str) -> Result<(), Reply> {
+        let destination = self
+            .gateway
+            .routes
+            .destination(&self.gateway.config, recipient)
+            .map_err(|error| no_route(&error))?;
+        match &self.way {
+            Some(way) if way.destination == destination => return Ok(()),
+            Some(_) => {
+                return Err(Reply::new(
+                    452,
+                    Some([4, 5, 3]),
+                    "This recipient's mail goes another way; send to it in a transaction of its own",
+                ));
+            }
+            None => {}
+        }
+        let Some(from) = self.transaction.as_ref().map(|transaction| transaction.from.clone()) else {
+            return Err(lost_connection());
+        };
+        self.find_way(recipient)?;
+        let reply = self.forward_mail(&from).await;
+        if reply.is_positive() {
+            return Ok(());
+        }
+        self.give_back();
+        self.way = None;
+        Err(reply)
+    }
+
     /// Opens a transaction at the next hop, over a connection that was used before if one still works.
     async fn forward_mail(&mut self, from: &MailFrom) -> Reply {
         self.next_hop = None;
-        while let Some(mut next_hop) = self.gateway.next_hops.used() {
+        let Some(pool) = self.way.as_ref().map(|way| way.pool.clone()) else {
+            return lost_connection();
+        };
+        while let Some(mut next_hop) = pool.used() {
             if let Some(refusal) = unknown_parameters(&from.parameters, &next_hop.connection) {
                 self.next_hop = Some(next_hop);
                 return refusal;
@@ -216,9 +291,10 @@ impl RelaySession {
                 Err(error) => return next_hop_failure(&error),
             }
         }
-        let mut next_hop = match self.gateway.next_hops.connect().await {
+        let mut next_hop = match pool.connect().await {
             Ok(next_hop) => next_hop,
             Err(NoConnection::Client(error)) => return next_hop_failure(&error),
+            Err(NoConnection::Route(error)) => return no_route(&error),
             Err(busy @ NoConnection::Busy) => {
                 tracing::warn!(error = %busy, "a message has to wait");
                 return Reply::try_later([4, 3, 2], "Too many messages are under way; try again later");
@@ -332,8 +408,8 @@ impl RelaySession {
 
     /// The connection, on which no transaction is open any more, goes back to the pool.
     fn give_back(&mut self) {
-        if let Some(next_hop) = self.next_hop.take() {
-            self.gateway.next_hops.give_back(next_hop);
+        if let (Some(next_hop), Some(way)) = (self.next_hop.take(), &self.way) {
+            way.pool.give_back(next_hop);
         }
     }
 
@@ -401,6 +477,18 @@ fn unknown_parameters(parameters: &[Parameter], next_hop: &Connection) -> Option
             "The next mail server does not understand RET, ENVID, NOTIFY and ORCPT; send the message without them",
         )
     })
+}
+
+/// What the sender hears when there is no way to a recipient.
+fn no_route(error: &NoRoute) -> Reply {
+    tracing::warn!(%error, "there is no way for a message");
+    let (code, status) = error.status();
+    let text = if error.is_temporary() {
+        format!("For now: {error}")
+    } else {
+        error.to_string()
+    };
+    Reply::new(code, Some(status), text)
 }
 
 fn lost_connection() -> Reply {

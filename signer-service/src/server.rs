@@ -173,6 +173,7 @@ impl Server {
         tasks.extend(inbound_filter);
         tasks.extend(api);
         tasks.extend(filter.map(|filter| tokio::spawn(filter.run(stopped(stopping.clone())))));
+        tasks.push(tokio::spawn(close_idle(gateway.clone(), stopping.clone())));
         tasks.push(tokio::spawn(watch_revocations(gateway, stopping)));
         Ok(Running {
             addresses,
@@ -260,6 +261,20 @@ impl Running {
     }
 }
 
+/// Connections to mail servers that nobody came back for.
+async fn close_idle(gateway: Arc<Gateway>, stopping: watch::Receiver<()>) {
+    let sweep = async {
+        loop {
+            tokio::time::sleep(SWEEP).await;
+            gateway.routes.sweep();
+        }
+    };
+    tokio::select! {
+        () = sweep => {}
+        () = stopped(stopping) => {}
+    }
+}
+
 async fn watch_revocations(gateway: Arc<Gateway>, stopping: watch::Receiver<()>) {
     loop {
         tokio::select! {
@@ -284,6 +299,9 @@ async fn stopped(mut stopping: watch::Receiver<()>) {
 
 /// A revocation is to be noticed within a minute, the question and its answer included.
 const REVOCATION_PAUSE: Duration = Duration::from_secs(30);
+
+/// Much shorter than connections are kept.
+const SWEEP: Duration = Duration::from_secs(5);
 
 /// As long as open SMTP transactions have.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(30);

@@ -53,6 +53,11 @@ impl Name {
         Labels::from_labels(labels).map(Self).map_err(|_| invalid())
     }
 
+    /// The root, which a null MX names (RFC 7505).
+    pub fn root() -> Self {
+        Self(Labels::root())
+    }
+
     /// The name one label up; `None` for a top-level domain and the root.
     pub fn parent(&self) -> Option<Self> {
         (self.0.num_labels() > 1).then(|| Self(self.0.base_name()))

@@ -25,14 +25,14 @@ pub use self::error::{ClientError, Phase};
 pub use crate::auth::{Credentials, Password};
 pub use crate::envelope::{Body, MailFrom, Parameter, RcptTo};
 pub use crate::reply::Reply;
-pub use crate::tls::TlsInfo;
+pub use crate::tls::{TlsInfo, danger_without_authentication};
 
 #[cfg(test)]
 pub(crate) use self::message::stuff;
 
 use crate::address;
 use crate::reply::{ReplyFault, ReplyParser};
-use crate::tls::{danger_without_authentication, exporter};
+use crate::tls::exporter;
 use crate::wire::{LineError, Wire};
 
 /// Where to send mail, and how much TLS is asked for.

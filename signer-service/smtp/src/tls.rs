@@ -44,7 +44,7 @@ pub(crate) fn exporter<Data>(connection: &ConnectionCommon<Data>) -> Option<[u8;
 
 /// A configuration like `config`, which takes any certificate: opportunistic encryption (RFC 7435), where the
 /// alternative would be plain text. Whoever can change the traffic can take STARTTLS away altogether.
-pub(crate) fn danger_without_authentication(config: &ClientConfig) -> Result<ClientConfig, rustls::Error> {
+pub fn danger_without_authentication(config: &ClientConfig) -> Result<ClientConfig, rustls::Error> {
     let provider = config.crypto_provider().clone();
     Ok(ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-pub(super) fn host_and_port(address: &str) -> Result<(String, u16), String> {
-    let malformed = || format!("next_hop.address {address:?} is not host:port, such as \"mail.example.com:25\"");
+pub(super) fn host_and_port(key: &str, address: &str) -> Result<(String, u16), String> {
+    let malformed = || format!("{key} {address:?} is not host:port, such as \"mail.example.com:25\"");
     let (host, port) = address.rsplit_once(':').ok_or_else(malformed)?;
     let host = host
         .strip_prefix('[')

@@ -102,7 +102,7 @@ impl InboundFile {
         let deliver = if place.starts_with('/') {
             Place::Unix(PathBuf::from(place))
         } else {
-            let (host, port) = host_and_port(place)
+            let (host, port) = host_and_port("inbound.deliver", place)
                 .map_err(|_| format!("inbound.deliver {:?} names neither host:port nor a path", self.deliver))?;
             Place::Tcp { host, port }
         };

@@ -20,7 +20,7 @@ fn parse(extra: &str) -> Result<Config, String> {
 fn the_least_that_must_be_said() {
     let config = parse("").unwrap();
     assert_eq!(config.database, "sqlite:/data/gateway.sqlite");
-    assert_eq!((config.next_hop.host.as_str(), config.next_hop.port), ("127.0.0.1", 25));
+    assert_eq!(config.next_hop.way.to_string(), "127.0.0.1:25");
     assert_eq!(config.next_hop.tls, NextHopTls::Opportunistic);
     assert_eq!(config.certificate_authority.url, "https://ca.example.com:8440");
     assert_eq!(config.keys.algorithm, KeyAlgorithm::Rsa2048);
@@ -97,6 +97,14 @@ fn mistakes_are_named() {
             "[[account]]",
         ),
         ("[keys]\nalgorithm = \"rsa1024\"", "keys.algorithm"),
+        ("[[route]]\ndomains = []\nmx = true", "at least one of domains"),
+        ("[[route]]\ndomains = [\"a b\"]\nmx = true", "[[route]] domains"),
+        ("[[route]]\ndomains = [\"a.example\"]\naddress = \"h\"", "route.address"),
+        (
+            "[[route]]\ndomains = [\"a.example\"]\nmx = true\ndsn = true",
+            "unknown field",
+        ),
+        ("[dns]\nown_names = [\"a b\"]", "dns.own_names"),
         ("[keys]\ncolour = \"red\"", "unknown field"),
         ("colour = \"red\"", "unknown field"),
     ] {

@@ -11,11 +11,19 @@ use tokio::sync::Semaphore;
 
 use crate::gateway::Gateway;
 use crate::next_hop::NoConnection;
+use crate::routing::{self, NoRoute};
 
 /// Where mail for a recipient goes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Destination {
-    NextHop,
+    Way(routing::Destination),
+    Nowhere(NoRoute),
+}
+
+/// Why an attempt failed for all of its recipients.
+enum NotSent {
+    Client(ClientError),
+    Route(NoRoute),
 }
 
 /// What came of an attempt for one recipient.
@@ -58,8 +66,12 @@ impl Transport {
         }
     }
 
-    pub(super) fn destination(&self, _recipient: &str) -> Destination {
-        Destination::NextHop
+    pub(super) fn destination(&self, recipient: &str) -> Destination {
+        let gateway = &self.gateway;
+        match gateway.routes.destination(&gateway.config, recipient) {
+            Ok(way) => Destination::Way(way),
+            Err(error) => Destination::Nowhere(error),
+        }
     }
 
     /// An attempt for each of the recipients, who all belong to the destination.
@@ -70,8 +82,15 @@ impl Transport {
         to: &[RcptTo],
         message: &[u8],
     ) -> Vec<Attempt> {
+        let way = match destination {
+            Destination::Way(way) => way,
+            Destination::Nowhere(error) => return vec![nowhere(error); to.len()],
+        };
         let known = {
             let mut destinations = self.destinations.lock().unwrap_or_else(PoisonError::into_inner);
+            if destinations.len() >= MOST_KNOWN {
+                destinations.retain(|_, known| Arc::strong_count(known) > 1 || known.reason_to_wait().is_some());
+            }
             let known = destinations.entry(destination.clone()).or_insert_with(|| {
                 Arc::new(Known {
                     room: Semaphore::new(self.per_destination),
@@ -80,20 +99,36 @@ impl Transport {
             });
             known.clone()
         };
-        // The semaphore is never closed.
-        let Ok(_room) = known.room.acquire().await else {
+        let room = known.room.acquire();
+        // Where there are several destinations, one that is slow must not keep what the others need.
+        let room = if self.gateway.routes.is_single() {
+            room.await.ok()
+        } else {
+            tokio::time::timeout(WAIT_FOR_ROOM, room)
+                .await
+                .ok()
+                .and_then(Result::ok)
+        };
+        let Some(_room) = room else {
             return vec![Attempt::NotMade; to.len()];
         };
         if let Some(reason) = known.reason_to_wait() {
             return vec![Attempt::Later(reason); to.len()];
         }
-        let result = self.send(from, to, message).await;
+        let result = self.send(way, from, to, message).await;
         match result {
             Ok(attempts) => {
                 known.works();
                 attempts
             }
-            Err(error) => {
+            Err(NotSent::Route(error)) => {
+                let attempt = nowhere(&error);
+                if let Attempt::Later(reason) = &attempt {
+                    known.is_down(reason);
+                }
+                vec![attempt; to.len()]
+            }
+            Err(NotSent::Client(error)) => {
                 let reason = explain(&error);
                 if is_for_now(&error) {
                     known.is_down(&reason);
@@ -105,10 +140,11 @@ impl Transport {
                 // The address of one may be to blame: each for itself.
                 let mut attempts = Vec::with_capacity(to.len());
                 for one in to {
-                    attempts.push(match self.send(from, std::slice::from_ref(one), message).await {
+                    attempts.push(match self.send(way, from, std::slice::from_ref(one), message).await {
                         Ok(mut attempt) => attempt.pop().unwrap_or(Attempt::NotMade),
-                        Err(error) if is_for_now(&error) => Attempt::Later(explain(&error)),
-                        Err(error) => Attempt::Refused(explain(&error)),
+                        Err(NotSent::Route(error)) => nowhere(&error),
+                        Err(NotSent::Client(error)) if is_for_now(&error) => Attempt::Later(explain(&error)),
+                        Err(NotSent::Client(error)) => Attempt::Refused(explain(&error)),
                     });
                 }
                 attempts
@@ -116,8 +152,14 @@ impl Transport {
         }
     }
 
-    async fn send(&self, from: &MailFrom, to: &[RcptTo], message: &[u8]) -> Result<Vec<Attempt>, ClientError> {
-        let pool = &self.gateway.next_hops;
+    async fn send(
+        &self,
+        way: &routing::Destination,
+        from: &MailFrom,
+        to: &[RcptTo],
+        message: &[u8],
+    ) -> Result<Vec<Attempt>, NotSent> {
+        let pool = self.gateway.routes.pool(way);
         // A connection that has waited may have been closed over there meanwhile, which says nothing about a new one.
         while let Some(mut next_hop) = pool.used() {
             let (from, to) = understood(from, to, next_hop.connection.capabilities().offers("DSN"));
@@ -131,20 +173,22 @@ impl Transport {
                 }
                 Err(error) => {
                     pool.give_back(next_hop);
-                    return Err(error);
+                    return Err(NotSent::Client(error));
                 }
             }
         }
         let mut next_hop = match pool.connect().await {
             Ok(next_hop) => next_hop,
             Err(NoConnection::Busy) => return Ok(vec![Attempt::NotMade; to.len()]),
-            Err(NoConnection::Client(error)) => return Err(error),
+            Err(NoConnection::Client(error)) => return Err(NotSent::Client(error)),
+            Err(NoConnection::Route(error)) => return Err(NotSent::Route(error)),
         };
         let tells_success = next_hop.connection.capabilities().offers("DSN");
         let (from, to) = understood(from, to, tells_success);
         let sent = next_hop.connection.send(&from, &to, message).await;
         pool.give_back(next_hop);
-        Ok(attempts(&sent?, to.len(), tells_success))
+        let sent = sent.map_err(NotSent::Client)?;
+        Ok(attempts(&sent, to.len(), tells_success))
     }
 }
 
@@ -177,6 +221,18 @@ fn is_for_now(error: &ClientError) -> bool {
         }
     );
     before_the_message || error.is_temporary()
+}
+
+/// The status is where notices look for it.
+fn nowhere(error: &NoRoute) -> Attempt {
+    let (_, [class, subject, detail]) = error.status();
+    let text: String = error.to_string().chars().take(MOST_REPLY_CHARACTERS - 20).collect();
+    let text = format!("{} ( {class}.{subject}.{detail} )", text.replace('\0', "?"));
+    if error.is_temporary() {
+        Attempt::Later(text)
+    } else {
+        Attempt::Refused(text)
+    }
 }
 
 /// The parameters of RFC 3461 go on to servers that know them.
@@ -229,6 +285,10 @@ fn explain(error: &ClientError) -> String {
         .replace('\0', "?")
 }
 
+/// Shorter than a lease.
+const WAIT_FOR_ROOM: Duration = Duration::from_secs(2);
+/// Others are learnt anew.
+const MOST_KNOWN: usize = 10_000;
 /// A server that cannot be reached is not asked for every message; short enough to be no delay.
 const DOWN_FOR: Duration = Duration::from_secs(1);
 const MOST_REPLY_CHARACTERS: usize = 1000;

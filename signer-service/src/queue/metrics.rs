@@ -87,6 +87,7 @@ async fn show_metrics(State(gateway): State<Arc<Gateway>>) -> Response {
         }
     };
     let mut text = gateway.metrics.render();
+    gateway.routes.counts.render(&mut text);
     text.push_str("# HELP sealwright_gateway_queue_recipients Recipients in the queue, whichever node has them.\n# TYPE sealwright_gateway_queue_recipients gauge\n");
     for state in [store::RecipientState::Queued, store::RecipientState::Held] {
         let count = counts

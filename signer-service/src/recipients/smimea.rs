@@ -2,15 +2,13 @@
 
 use data_encoding::HEXLOWER;
 use der::Decode;
-use dns::{Answer, CertificateAssociation, Name, Resolver, ResolverConfig, TrustAnchor, system_servers};
+use dns::{Answer, CertificateAssociation, Name, Resolver};
 use keys::DigestAlgorithm;
 use policies::mailbox::Mailbox;
 use x509_cert::Certificate;
 
 use super::check::Candidate;
 use super::{Capabilities, Source};
-use crate::config;
-use crate::error::Error;
 
 /// A certificate that a domain vouches for.
 #[derive(Debug)]
@@ -18,26 +16,6 @@ pub(super) struct FromDns {
     pub(super) candidate: Candidate,
     /// Usage 3 (DANE-EE): the domain says that it is this one, and no path is needed.
     pub(super) is_pinned: bool,
-}
-
-pub(super) fn resolver(settings: &config::Smimea) -> Result<Resolver, Error> {
-    let read = |path: &std::path::Path| {
-        std::fs::read_to_string(path).map_err(|source| Error::File {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })
-    };
-    let servers = if settings.servers.is_empty() {
-        system_servers(&read(std::path::Path::new("/etc/resolv.conf"))?)
-    } else {
-        settings.servers.clone()
-    };
-    let mut config = ResolverConfig::new(servers);
-    if let Some(path) = &settings.trust_anchor {
-        config.trust_anchor = TrustAnchor::Records(read(path)?);
-    }
-    Resolver::new(&config).map_err(Error::Dns)
 }
 
 /// The certificates at the name of a mailbox. Hashes of certificates are of no use here, and left out.

@@ -2,6 +2,7 @@
 
 pub(crate) mod gateway_tokens;
 pub(crate) mod identities;
+pub(crate) mod mta_sts_policies;
 pub(crate) mod queue;
 pub(crate) mod recipient_certificates;
 pub(crate) mod submissions;

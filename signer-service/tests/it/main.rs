@@ -14,5 +14,6 @@ mod protection;
 mod queue;
 mod refusals;
 mod relay;
+mod routing;
 mod support;
 mod world;

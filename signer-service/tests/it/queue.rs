@@ -74,7 +74,7 @@ async fn hand_in(world: &World, from: &str, to: &[&str], message: &str) -> Deliv
         .unwrap()
 }
 
-async fn alice_queues(world: &World, to: &[&str]) {
+pub(crate) async fn alice_queues(world: &World, to: &[&str]) {
     let delivery = hand_in(world, "alice@example.com", to, ALICE_WRITES).await;
     for index in 0..to.len() {
         let reply = delivery.outcome(index);

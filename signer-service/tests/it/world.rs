@@ -258,6 +258,8 @@ pub(crate) struct World {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) running: Running,
+    /// Where web servers show policies, after the next restart.
+    pub(crate) policy_port: u16,
 }
 
 impl World {
@@ -341,7 +343,7 @@ impl World {
         if let Some(users) = users {
             std::fs::write(data.join("users.toml"), users).unwrap();
         }
-        let gateway = open(&data, &clock).await;
+        let gateway = open(&data, &clock, 443).await;
         let running = Server::serve(gateway.clone()).await.unwrap();
         Self {
             ca,
@@ -350,6 +352,7 @@ impl World {
             gateway,
             folder,
             running,
+            policy_port: 443,
         }
     }
 
@@ -362,10 +365,11 @@ impl World {
             gateway,
             folder,
             running,
+            policy_port,
         } = self;
         running.shutdown().await;
         drop(gateway);
-        let gateway = open(&folder.path().join("gateway"), &clock).await;
+        let gateway = open(&folder.path().join("gateway"), &clock, policy_port).await;
         let running = Server::serve(gateway.clone()).await.unwrap();
         Self {
             ca,
@@ -374,6 +378,7 @@ impl World {
             gateway,
             folder,
             running,
+            policy_port,
         }
     }
 
@@ -446,12 +451,13 @@ impl World {
     }
 }
 
-async fn open(data: &std::path::Path, clock: &Arc<FixedClock>) -> Arc<Gateway> {
+async fn open(data: &std::path::Path, clock: &Arc<FixedClock>, policy_port: u16) -> Arc<Gateway> {
     let parts = GatewayParts {
         clock: clock.clone(),
         rng: Box::new(ChaCha20Rng::seed_from_u64(
             1 + u64::from(data.join("restarted").exists()),
         )),
+        policy_port,
     };
     std::fs::write(data.join("restarted"), "").unwrap();
     Gateway::open(data, parts).await.unwrap()

@@ -65,6 +65,7 @@ async fn gateway_that_is_killed() {
     let parts = GatewayParts {
         clock: Arc::new(SystemClock),
         rng: Box::new(rand_core::UnwrapErr(rand::rngs::SysRng)),
+        policy_port: 443,
     };
     let running = Server::serve(Gateway::with_config(config, parts).await.unwrap())
         .await

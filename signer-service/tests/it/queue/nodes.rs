@@ -18,6 +18,7 @@ async fn node(world: &World, clock: &Arc<FixedClock>, seed: u64, database: Optio
     let parts = GatewayParts {
         clock: clock.clone(),
         rng: Box::new(ChaCha20Rng::seed_from_u64(seed)),
+        policy_port: 443,
     };
     let gateway = Gateway::with_config(config, parts).await.unwrap();
     Server::serve(gateway).await.unwrap()
@@ -118,10 +119,14 @@ async fn invariant_10_what_a_dead_node_has_leased_is_taken_over_when_its_lease_e
     // It hangs for good. Another one has a better next hop.
     let next_hop = listen(Settings::new("sink.test"), sink.clone()).await;
     let mut config = Config::load(&world.folder.path().join("gateway")).unwrap();
-    config.next_hop.port = next_hop.port();
+    config.next_hop.way = signer_service::config::Way::Host {
+        host: next_hop.ip().to_string(),
+        port: next_hop.port(),
+    };
     let parts = GatewayParts {
         clock: world.clock.clone(),
         rng: Box::new(ChaCha20Rng::seed_from_u64(99)),
+        policy_port: 443,
     };
     let gateway = Gateway::with_config(config, parts).await.unwrap();
     let other = Server::serve(gateway.clone()).await.unwrap();
