@@ -3,8 +3,11 @@
 //! Compiled for tests and by cargo-fuzz (which sets `cfg(fuzzing)`) only. Each entrance reads what anybody may have
 //! written and checks what must be true of the answer, whatever it is.
 
+use std::sync::LazyLock;
+
 use policies::time::Timestamp;
 
+use crate::asn1::{self, Reader, Rules, context_constructed};
 use crate::base64;
 use crate::certificate::Certificate;
 use crate::content;
@@ -14,12 +17,13 @@ use crate::finding::Effect;
 use crate::header::{HeaderBlock, date::date, sender};
 use crate::message::{self, Envelope};
 use crate::originators::{check_display_name, check_others};
-use crate::path::{PathParameters, verify_path};
+use crate::path::{PathParameters, VerifiedPath, verify_path};
 use crate::protection;
-use crate::revocation::{check_crl, check_ocsp_response};
+use crate::revocation::{self, RevocationStatus, Sources, check_crl, check_ocsp_response};
 use crate::signed_data::{self, SignedData};
 use crate::trust::{TrustStore, Vouches};
 use crate::verdict::{Identity, Integrity, PathFact, Status, Verdict};
+use crate::verify::{Decryption, Verification};
 
 /// A message or a part of one: header, sender, envelope, boundaries, transfer encodings, what the content does.
 pub fn mime(input: &[u8]) {
@@ -130,21 +134,57 @@ pub fn certificate(input: &[u8]) {
     }
 }
 
-/// A certificate revocation list.
+/// A certificate revocation list, by itself and as an answer about a certificate that is revoked.
 pub fn crl(input: &[u8]) {
-    let _ = check_crl(input);
+    let is_one = check_crl(input).is_ok();
+    let crls = [ROOT_LIST.to_vec(), input.to_vec()];
+    let found = revocation::check(
+        &WORLD_PATH,
+        Sources {
+            crls: &crls,
+            ocsp_responses: &[],
+        },
+        WORLD.at,
+        &PureRust,
+    );
+    settles_nothing(found.status, is_one && WORLD.lists.iter().any(|list| list == input));
 }
 
-/// An OCSP response.
+/// An OCSP response, by itself and as an answer about a certificate that is revoked.
 pub fn ocsp(input: &[u8]) {
     let _ = check_ocsp_response(input);
+    let found = revocation::check(
+        &WORLD_PATH,
+        Sources {
+            crls: &[ROOT_LIST.to_vec()],
+            ocsp_responses: &[input.to_vec()],
+        },
+        WORLD.at,
+        &PureRust,
+    );
+    settles_nothing(found.status, false);
 }
 
-/// A whole message under anchors that signed what is in `honest`, verified at `at`.
+/// Only what the authority signed says whether a certificate is revoked, and that of the second sender is.
+fn settles_nothing(status: RevocationStatus, is_honest: bool) {
+    match status {
+        RevocationStatus::Good => panic!("somebody else says that a revoked certificate is good"),
+        RevocationStatus::Revoked => assert!(is_honest, "somebody else revokes"),
+        RevocationStatus::NotChecked | RevocationStatus::Unknown => {}
+    }
+}
+
+/// A whole message, to somebody who trusts the root of `verifier/fixtures` and opens what is "encrypted".
 ///
 /// Nobody who only has messages can make another one that has a tier: that would need a key.
-pub fn message(input: &[u8], trust: &TrustStore, at: Timestamp, honest: &[Vec<u8>]) -> Verdict {
-    let verdict = crate::verify(input, trust, &crate::Material::default(), at, &crate::Policy::default());
+pub fn message(input: &[u8]) -> Verdict {
+    let verdict = WORLD.verification().verify(input);
+    consistent(&verdict);
+    verdict
+}
+
+/// Nothing in a verdict contradicts the rest of it, at any depth.
+fn consistent(verdict: &Verdict) {
     assert_eq!(verdict.tier().is_some(), verdict.status() == Status::Tier);
     if verdict.status() == Status::Tier {
         assert_eq!(verdict.integrity(), Integrity::Intact);
@@ -152,18 +192,93 @@ pub fn message(input: &[u8], trust: &TrustStore, at: Timestamp, honest: &[Vec<u8
         assert_eq!(verdict.identity(), Identity::Matches);
         let shown = verdict.verified_bytes().unwrap_or_default();
         assert!(
-            honest.iter().any(|bytes| bytes == shown),
+            WORLD.honest.iter().any(|bytes| bytes == shown),
             "something else is shown with a tier"
         );
     }
     assert!(!verdict.label().chars().any(char::is_control));
-    verdict
+    if let Some(inner) = verdict.inner() {
+        consistent(inner);
+    }
+}
+
+/// The hierarchy of `verifier/fixtures`, and all that its owners signed.
+struct World {
+    trust: TrustStore,
+    at: Timestamp,
+    /// The contents of the messages.
+    honest: Vec<Vec<u8>>,
+    /// The list of the issuing authority and that of the root.
+    lists: [Vec<u8>; 2],
+    /// The certificate of the second sender, which is revoked.
+    signer: Vec<u8>,
+}
+
+static WORLD: LazyLock<World> = LazyLock::new(|| {
+    let trust = TrustStore::new().add(include_bytes!("../fixtures/root.pem"), Vouches::Tiers);
+    let mut world = World {
+        trust: trust.expect("the root of the fixtures is an authority"),
+        at: Timestamp::parse_rfc3339(include_str!("../fixtures/at.txt").trim()).expect("at.txt is a time"),
+        honest: Vec::new(),
+        lists: [pem(include_str!("../fixtures/issuing-crl.pem")), ROOT_LIST.to_vec()],
+        signer: Vec::new(),
+    };
+    let messages: [&[u8]; 4] = [
+        include_bytes!("../fixtures/v1.eml"),
+        include_bytes!("../fixtures/v3.eml"),
+        include_bytes!("../fixtures/v4.eml"),
+        include_bytes!("../fixtures/v2.eml"),
+    ];
+    for message in messages {
+        let verdict = world.verification().verify(message);
+        assert!(verdict.tier().is_some(), "{}", verdict.label());
+        world.honest.push(verdict.verified_bytes().unwrap_or_default().to_vec());
+        world.signer = verdict.certificate.unwrap_or_default();
+    }
+    world
+});
+
+impl World {
+    fn verification(&self) -> Verification<'_> {
+        Verification::new(&self.trust, self.at).decryption(&Opener)
+    }
+}
+
+/// From the revoked certificate to the root.
+static WORLD_PATH: LazyLock<VerifiedPath<'static>> = LazyLock::new(|| {
+    let parameters = PathParameters::default();
+    let issuing: &[u8] = include_bytes!("../fixtures/issuing.cer");
+    verify_path(&WORLD.signer, [issuing], &WORLD.trust, WORLD.at, &parameters)
+        .expect("the second sender's certificate leads to the root")
+});
+
+const ROOT_LIST: &[u8] = include_bytes!("../fixtures/root.crl");
+
+fn pem(text: &str) -> Vec<u8> {
+    der::pem::decode_vec(text.as_bytes())
+        .expect("a PEM file of the fixtures")
+        .1
+}
+
+/// Stands in for somebody with a key: what is inside of `[0] OCTET STRING` in the ContentInfo is what was encrypted.
+#[derive(Debug)]
+struct Opener;
+
+impl Decryption for Opener {
+    fn decrypt(&self, cms: &[u8]) -> Option<Vec<u8>> {
+        let mut content_info = Reader::new(cms, Rules::IndefiniteToo).sequence().ok()?;
+        content_info.object_identifier().ok()?;
+        let mut explicit = content_info.constructed(context_constructed(0)).ok()?;
+        asn1::octet_string(explicit.any().ok()?).ok()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::path::Path;
+
+    use base64ct::Encoding as _;
 
     use super::*;
 
@@ -235,25 +350,53 @@ mod tests {
 
     #[test]
     fn damaged_messages_show_nothing_else_with_a_tier() {
-        let trust = TrustStore::new().add(&fixture("root.pem"), Vouches::Tiers).unwrap();
-        let at = Timestamp::parse_rfc3339(str::from_utf8(&fixture("at.txt")).unwrap().trim()).unwrap();
-        let good = ["v1.eml", "v4.eml"].map(fixture);
-        let honest: Vec<Vec<u8>> = good
-            .iter()
-            .map(|good| {
-                let verdict = crate::verify(good, &trust, &crate::Material::default(), at, &crate::Policy::default());
-                verdict.verified_bytes().unwrap().to_vec()
-            })
-            .collect();
+        let good = [fixture("v1.eml"), fixture("v4.eml"), encrypted(&fixture("v3.eml"))];
         let mut chance = Chance(0x5ea1_1976);
-        let mut kept = 0;
-        for round in 0..600 {
-            let damaged = chance.damage(&good[round % 2]);
-            kept += usize::from(message(&damaged, &trust, at, &honest).tier().is_some());
+        let mut kept = [0; 3];
+        for round in 0..900 {
+            let damaged = chance.damage(&good[round % 3]);
+            kept[round % 3] += usize::from(message(&damaged).tier().is_some());
         }
         assert!(
-            kept > 0,
-            "some damage is outside of what is signed, or none of this shows anything"
+            kept.iter().all(|kept| *kept > 0),
+            "some damage is outside of what is signed, or none of this shows anything: {kept:?}"
         );
+    }
+
+    /// What the authority itself signed settles the question, so that the runs above show something.
+    #[test]
+    fn honest_lists_are_believed() {
+        crl(&WORLD.lists[0]);
+        let crls = WORLD.lists.to_vec();
+        let status = WORLD_PATH.revocation(&crls, WORLD.at);
+        assert_eq!(status, RevocationStatus::Revoked);
+    }
+
+    /// The same message as [`Opener`] reads it: the fields that describe the content move inside.
+    fn encrypted(message: &[u8]) -> Vec<u8> {
+        let text = str::from_utf8(message).unwrap();
+        let (header, _) = text.split_once("\r\n\r\n").unwrap();
+        let content = header.find("Content-Type:").unwrap();
+        let outside = &header[..content];
+        let inside = &text[content..];
+        let element = |tag: u8, content: &[u8]| {
+            let length = u32::try_from(content.len()).unwrap().to_be_bytes();
+            [&[tag, 0x84], length.as_slice(), content].concat()
+        };
+        let identifier = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03";
+        let explicit = element(0xa0, &element(asn1::OCTET_STRING, inside.as_bytes()));
+        let cms = element(asn1::SEQUENCE, &[identifier, explicit.as_slice()].concat());
+        let base64 = base64ct::Base64::encode_string(&cms);
+        let lines: Vec<&str> = base64
+            .as_bytes()
+            .chunks(76)
+            .map(|line| str::from_utf8(line).unwrap())
+            .collect();
+        format!(
+            "{outside}Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\n\
+             Content-Transfer-Encoding: base64\r\n\r\n{}\r\n",
+            lines.join("\r\n")
+        )
+        .into_bytes()
     }
 }
