@@ -320,7 +320,8 @@ pub(crate) const fn context_constructed(number: u8) -> u8 {
     0xa0 | number
 }
 const CONSTRUCTED: u8 = 0x20;
-/// CMS nests six deep before the content and the certificates are cut out as DER; chunks add two.
+/// Elements inside of elements in the parts that are BER. Source: own choice; CMS nests six deep before the content and
+/// the certificates are cut out as DER (RFC 5652 section 5), chunks of the content add two (X.690 section 8.7.3).
 const MAXIMUM_DEPTH: usize = 16;
 
 #[cfg(test)]

@@ -197,7 +197,7 @@ impl<'a> Fields<'a> {
             });
         }
         let serial_number = reader.expect(INTEGER)?.content;
-        if serial_number.is_empty() || serial_number.len() > 21 {
+        if serial_number.is_empty() || serial_number.len() > MAXIMUM_SERIAL_NUMBER_BYTES {
             return Err(Malformed::Value {
                 what: "the serial number",
             });
@@ -313,9 +313,14 @@ pub(crate) fn whole_named_bits(value: &[u8]) -> Result<u16, Malformed> {
 
 pub(crate) const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 pub(crate) const ORGANIZATION_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
-/// Certificates with post-quantum keys stay below 32 KiB; real ones below 4 KiB.
+/// Octets of a certificate. Source: own choice; the largest root of Debian's ca-certificates has 2,007, key and
+/// signature of ML-DSA-87 have 7,219 (FIPS 204 table 2), and RFC 5280 sets none.
 const MAXIMUM_CERTIFICATE_BYTES: usize = 64 * 1024;
+/// Extensions of a certificate, a list or an entry. Source: own choice; RFC 5280 section 4.2 defines 17.
 const MAXIMUM_EXTENSIONS: usize = 64;
+/// Content octets of a serial number. Source: RFC 5280 section 4.1.2.2 (20), and one zero in front of them, which some
+/// authorities wrote by misunderstanding.
+const MAXIMUM_SERIAL_NUMBER_BYTES: usize = 21;
 
 #[cfg(test)]
 mod tests {

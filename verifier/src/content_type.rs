@@ -139,6 +139,8 @@ fn take_quoted(rest: &mut &str) -> Option<String> {
 }
 
 const BLANK: [char; 2] = [' ', '\t'];
+/// Parameters of a Content-Type. Source: own choice; RFC 2045 section 5.1 sets none, multipart/signed has three
+/// (RFC 1847 section 2.1), and RFC 2231 section 3 splits long ones.
 const MAXIMUM_PARAMETERS: usize = 32;
 
 #[cfg(test)]

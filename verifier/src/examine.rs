@@ -143,6 +143,10 @@ fn layer(
         Ok(envelope) => envelope,
         Err(problem) => return broken(verdict, problems, problem),
     };
+    // RFC 2045 section 4: a message has it, what is inside of one need not.
+    if layer.depth == 0 && layer.header.named("MIME-Version").next().is_none() {
+        problems.push(Code::MimeVersionMissing.because("the message does not say MIME-Version: 1.0"));
+    }
     // 2. Integrity: the signatures fit exactly these bytes.
     let (cms, outside, micalg) = match &envelope {
         Envelope::Clear { entity, cms, micalg } => (cms, Some(*entity), micalg.as_deref()),
@@ -454,9 +458,12 @@ fn check_times(header: &HeaderBlock<'_>, signature: &IntactSignature<'_>, at: Ti
     }
 }
 
-/// Clocks of senders and receivers differ by this much without anybody noticing.
+/// How far ahead signingTime may lie. Source: own choice; the five minutes that Kerberos allows clocks to differ
+/// (RFC 4120 section 8.2).
 const CLOCK_TOLERANCE: Span = Span::minutes(5);
-/// The limit that Thunderbird uses against messages that are sent again under another date (CVE-2023-50761).
+/// How far signingTime and Date may be apart. Source: what Thunderbird allows, against messages that are sent again under
+/// another date (CVE-2023-50761).
 const DATE_TOLERANCE: Span = Span::hours(1);
-/// RFC 2634 section 1.1: signed, encrypted, signed; one more for a gateway around it.
+/// Layers of signatures and encryption. Source: RFC 2634 section 1.1 has three (signed, encrypted, signed); one more for
+/// a gateway around it.
 const MAXIMUM_LAYERS: usize = 4;

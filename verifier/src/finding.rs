@@ -146,6 +146,7 @@ codes! {
     LineEndings = "line-endings", Broken;
     HeaderMalformed = "header-malformed", Broken;
     HeaderRepeated = "header-repeated", Broken;
+    MimeVersion = "mime-version", Broken;
     ContentTypeMalformed = "content-type-malformed", Broken;
     ProtocolMismatch = "protocol-mismatch", Broken;
     BoundaryAmbiguous = "boundary-ambiguous", Broken;
@@ -245,6 +246,7 @@ codes! {
     MicalgDiffers = "micalg-differs", Warning;
     ConditionalContent = "conditional-content", Notice;
     AmbiguousContent = "ambiguous-content", Notice;
+    MimeVersionMissing = "mime-version-missing", Notice;
     PreambleText = "preamble-text", Notice;
     HeadersNotCovered = "headers-not-covered", Notice;
     NestedSecurity = "nested-security", Notice;

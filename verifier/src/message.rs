@@ -64,7 +64,11 @@ pub(crate) fn open<'m>(
     }
     let content_type =
         ContentType::of(header)?.ok_or_else(|| Code::NoSignature.because("the message is not signed"))?;
-    single(header, "MIME-Version")?;
+    // RFC 2045 section 4 says what "1.0" means and nothing else does. That the field is missing is reported by whoever
+    // knows whether this is the header of a message, since parts and decrypted content need none.
+    if single(header, "MIME-Version")?.is_some_and(|version| !is_version_one(&version)) {
+        return Err(Code::MimeVersion.because("MIME-Version is not 1.0, so what the message consists of is undefined"));
+    }
     if has_bare_line_ends(body) {
         return Err(Code::LineEndings.because("the message has carriage returns or line feeds outside line ends"));
     }
@@ -254,10 +258,28 @@ fn split<'m>(body: &'m [u8], boundary: &str) -> Result<Parts<'m>, Problem> {
     })
 }
 
-/// RFC 2046 section 5.1.1: 1 to 70 characters, no space at the end.
+/// `1.0`, with comments and space wherever they are (RFC 2045 section 4).
+fn is_version_one(value: &str) -> bool {
+    let mut depth = 0_usize;
+    let mut bare = String::new();
+    let mut characters = value.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '(' => depth += 1,
+            ')' if depth > 0 => depth -= 1,
+            '\\' if depth > 0 => drop(characters.next()),
+            ' ' | '\t' => {}
+            _ if depth > 0 => {}
+            other => bare.push(other),
+        }
+    }
+    depth == 0 && bare == "1.0"
+}
+
+/// RFC 2046 section 5.1.1: no space at the end.
 fn is_boundary(boundary: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&byte);
-    (1..=70).contains(&boundary.len()) && boundary.bytes().all(allowed) && !boundary.ends_with(' ')
+    (1..=MAXIMUM_BOUNDARY).contains(&boundary.len()) && boundary.bytes().all(allowed) && !boundary.ends_with(' ')
 }
 
 fn is_blank(bytes: &[u8]) -> bool {
@@ -276,6 +298,9 @@ pub(crate) fn canonical<'m>(message: &'m [u8], notes: &mut Vec<Problem>) -> Cow<
     }
 }
 
+/// Characters of a boundary. Source: RFC 2046 section 5.1.1.
+const MAXIMUM_BOUNDARY: usize = 70;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,6 +309,24 @@ mod tests {
         let got = split(body.as_bytes(), "b").map(|parts| (parts.entity.to_vec(), parts.signature.to_vec()));
         let expected = expected.map(|(entity, signature)| (entity.as_bytes().to_vec(), signature.as_bytes().to_vec()));
         assert_eq!(got.map_err(|problem| problem.code), expected, "{body:?}");
+    }
+
+    #[test]
+    fn mime_has_one_version() {
+        for version in [
+            "1.0",
+            " 1.0 ",
+            "(produced by MetaSend Vx.x) 1.0",
+            "1.(a (b) \\) c)0",
+            "1 . 0",
+        ] {
+            assert!(is_version_one(version), "{version}");
+        }
+        for version in [
+            "", "1", "1.1", "2.0", "10", "1.0;", "1.0 x", "(1.0)", "1.0 (", "1.0)", "1.0 (\\",
+        ] {
+            assert!(!is_version_one(version), "{version}");
+        }
     }
 
     #[test]

@@ -180,17 +180,15 @@ pub(crate) fn find<'a>(
 /// Work that whoever wrote the message can multiply.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    /// Each costs up to a millisecond. Real messages need three; cross-certified authorities some ten.
     signatures: u32,
-    /// Whole paths to validate.
     paths: u32,
 }
 
 impl Default for Budget {
     fn default() -> Self {
         Self {
-            signatures: 100,
-            paths: 50,
+            signatures: MAXIMUM_SIGNATURES,
+            paths: MAXIMUM_PATHS,
         }
     }
 }
@@ -460,7 +458,14 @@ fn check_purpose(certificate: &Certificate<'_>, purpose: Purpose) -> Result<(), 
     }
 }
 
-/// End entity and authorities. Public hierarchies have three, PKITS needs eight.
+/// Certificates of a path, the end entity among them and the anchor not. Source: own choice; RFC 5280 sets none, public
+/// hierarchies have two or three, and every valid path of NIST PKITS fits.
 const MAXIMUM_PATH: usize = 12;
-/// Certificates of the message and of the embedder together.
+/// Certificates that a path is built from, those of the message and of the embedder together. Source: own choice; the
+/// message brings 32 at most.
 const MAXIMUM_POOL: usize = 256;
+/// Signatures that building a path may check. Source: own choice; each costs up to a millisecond (RSA-8192 in Rust), a
+/// message needs three, and a hundred are the same as webpki's limit.
+const MAXIMUM_SIGNATURES: u32 = 100;
+/// Paths that may be validated as a whole. Source: own choice; a message needs one, cross-certified authorities some ten.
+const MAXIMUM_PATHS: u32 = 50;

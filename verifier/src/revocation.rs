@@ -181,5 +181,6 @@ enum Unusable {
     TooExpensive,
 }
 
-/// Clocks of issuers and readers differ by this much without anybody noticing, and fresh OCSP answers are seconds old.
+/// How far ahead thisUpdate may lie: fresh OCSP answers are seconds old. Source: own choice, the same as for signingTime;
+/// RFC 5019 section 4 asks for a small tolerance and leaves it open.
 const CLOCK_TOLERANCE: Span = Span::minutes(5);

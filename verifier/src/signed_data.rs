@@ -588,12 +588,19 @@ const SIGNING_TIME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113
 const SIGNING_CERTIFICATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.12");
 const SIGNING_CERTIFICATE_V2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.47");
 const ALGORITHM_PROTECTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.52");
+/// Digest algorithms of a SignedData. Source: own choice; each signer brings one at most (RFC 5652 section 5.1), and this
+/// is twice as many as signers that are examined.
 const MAXIMUM_DIGESTS: usize = 8;
-/// Enough to count them for the report.
+/// SignerInfos that are counted. Source: own choice, enough to say in the report how many there are.
 const MAXIMUM_SIGNERS: usize = 16;
-/// Two while one algorithm replaces another (RFC 5652 section 5.1), in practice.
+/// SignerInfos that are examined. Source: own choice; two while one algorithm replaces another (RFC 5752), and as many
+/// again.
 const MAXIMUM_EXAMINED_SIGNERS: usize = 4;
-/// A path of three is usual; some senders add a second path and an encryption certificate.
+/// Certificates of a SignedData. Source: own choice; a path of three is usual, some senders add a second path and an
+/// encryption certificate, and the longest path that is followed is 12.
 const MAXIMUM_CERTIFICATES: usize = 32;
+/// Signed or unsigned attributes of a signer. Source: own choice; senders use eight at most (RFC
+/// 5652 section 11, RFC 8551 section 2.5, RFC 5035, RFC 6211).
 const MAXIMUM_ATTRIBUTES: usize = 32;
+/// Values of an attribute. Source: own choice; those that are read have one (RFC 5652 section 11, RFC 5035 section 3).
 const MAXIMUM_VALUES: usize = 16;

@@ -1,10 +1,11 @@
 //! From a policy identifier to a tier, when everything around it vouches for it (S/MIME BR sections 7.1.2.3, 7.1.4.2).
 
 use const_oid::ObjectIdentifier;
+use policies::attribute::{Attribute as KnownAttribute, Presence};
 use policies::label::{LabelParts, label};
 use policies::mailbox::Mailbox;
 use policies::organization::OrganizationIdentifier;
-use policies::tier::{ReservedGeneration, Tier};
+use policies::tier::{Generation, ReservedGeneration, Tier};
 use policies::time::{Span, Timestamp};
 
 use crate::asn1::{IA5_STRING, PRINTABLE_STRING, UTF8_STRING};
@@ -71,7 +72,7 @@ pub(crate) fn grant(
     }
     // 4. The rest of the certificate is what that tier has.
     check_profile(certificate, generation)?;
-    let subject = Subject::read(certificate, tier)?;
+    let subject = Subject::read(certificate, tier, generation)?;
     subject.granted(tier)
 }
 
@@ -96,8 +97,8 @@ fn check_profile(certificate: &Certificate<'_>, generation: ReservedGeneration) 
         return unfit("does not say what its key is for");
     }
     let days = match generation {
-        ReservedGeneration::Legacy => 1185,
-        ReservedGeneration::Multipurpose | ReservedGeneration::Strict => 825,
+        ReservedGeneration::Legacy => MAXIMUM_LEGACY_DAYS,
+        ReservedGeneration::Multipurpose | ReservedGeneration::Strict => MAXIMUM_DAYS,
     };
     // Both ends belong to the period, so 825 days are 825 days minus one second apart.
     if certificate.not_after.since(certificate.not_before) >= Span::days(days) {
@@ -136,7 +137,7 @@ struct Subject<'c> {
 
 impl<'c> Subject<'c> {
     /// Section 7.1.4.2.3 to 7.1.4.2.6: which attributes a type may and must have.
-    fn read(certificate: &'c Certificate<'_>, tier: Tier) -> Result<Self, Problem> {
+    fn read(certificate: &'c Certificate<'_>, tier: Tier, generation: ReservedGeneration) -> Result<Self, Problem> {
         let attributes: Vec<&Attribute> = certificate.subject.attributes().collect();
         let unfit = |what: String| Err(Code::SubjectDoesNotFit.because(what));
         for (index, attribute) in attributes.iter().enumerate() {
@@ -147,7 +148,11 @@ impl<'c> Subject<'c> {
                 Tier::V3 => ORGANIZATIONAL.contains(&kind) || COMMON.contains(&kind),
                 Tier::V4 => PERSONAL.contains(&kind) || ORGANIZATIONAL.contains(&kind) || COMMON.contains(&kind),
             };
-            if !allowed {
+            let known = KnownAttribute::from_oid(&kind);
+            // The strict generation names no street and no postal code.
+            let prohibited = generation == ReservedGeneration::Strict
+                && known.is_some_and(|known| known.presence(tier, Generation::Strict) == Presence::Prohibited);
+            if !allowed || prohibited {
                 return unfit(format!("a {} certificate may not name {kind}", tier.validation_type()));
             }
             if kind != ORGANIZATIONAL_UNIT && attributes.iter().skip(index + 1).any(|other| other.kind == kind) {
@@ -162,7 +167,10 @@ impl<'c> Subject<'c> {
                 return unfit(format!("{kind} is not of the string type it must have"));
             };
             let says_something = text.chars().any(char::is_alphanumeric);
-            if !says_something || text.chars().count() > MAXIMUM_ATTRIBUTE || text.chars().any(is_deceptive) {
+            // RFC 5280 appendix A.1, which the S/MIME BR section 7.1.4.2.2 a make binding.
+            let bound = known.map_or(0, KnownAttribute::upper_bound).min(MAXIMUM_ATTRIBUTE);
+            let is_too_long = text.chars().count() > bound;
+            if !says_something || is_too_long || text.chars().any(is_deceptive) {
                 return unfit(format!("{kind} is empty, too long, or has characters that deceive"));
             }
         }
@@ -276,9 +284,14 @@ const FORBIDDEN_PURPOSES: [ObjectIdentifier; 4] = [
     ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.8"),
     ObjectIdentifier::new_unwrap("2.5.29.37.0"),
 ];
-/// RFC 5280 appendix A gives 64 for most and 128 for street and postal addresses; emailAddress has 255.
+/// Characters of an attribute of the subject, unless RFC 5280 appendix A.1 allows fewer. Source: own choice; given names
+/// and surnames may have 32,768 there, and nobody's has.
 const MAXIMUM_ATTRIBUTE: usize = 255;
-/// 2025-07-15T00:00:00Z.
+/// Days that a certificate of the legacy generation may be valid. Source: S/MIME BR section 6.3.2.
+const MAXIMUM_LEGACY_DAYS: i64 = 1185;
+/// Days that one of the other generations may be valid. Source: S/MIME BR section 6.3.2.
+const MAXIMUM_DAYS: i64 = 825;
+/// From when on no certificate of the legacy generation may be issued. Source: S/MIME BR section 7.1.6.1.
 const LEGACY_ENDS: Timestamp = Timestamp::from_unix(1_752_537_600);
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ impl Default for Policy {
         Self {
             not_checked: UnsettledRevocation::KeepTier,
             unknown: UnsettledRevocation::WithholdTier,
-            maximum_message_size: 64 * 1024 * 1024,
+            maximum_message_size: MAXIMUM_MESSAGE_BYTES,
         }
     }
 }
@@ -150,3 +150,7 @@ impl<'a> Verification<'a> {
         examine::message(message, self)
     }
 }
+
+/// Octets of a message, unless the embedder decides otherwise. Source: own choice; more than the 50 MB that mail systems
+/// commonly take at most (Postfix `message_size_limit` is 10,240,000), and below what a small computer can hold twice.
+const MAXIMUM_MESSAGE_BYTES: usize = 64 * 1024 * 1024;

@@ -5,7 +5,7 @@ use rsa::pkcs1::DecodeRsaPublicKey as _;
 use super::{InvalidSignature, UnacceptableAlgorithm};
 use crate::asn1::{self, INTEGER, Malformed, Reader};
 
-/// 2048 to 8192 bits, an odd modulus, an odd exponent from 65537 to 2^33 (S/MIME BR section 6.1.6).
+/// An odd modulus and an odd exponent, both of an accepted size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RsaKey {
     /// RSAPublicKey of RFC 8017 appendix A.1.1.
@@ -21,7 +21,7 @@ impl RsaKey {
             [first, rest @ ..] => 8 - usize::try_from(first.leading_zeros()).unwrap_or(8) + 8 * rest.len(),
             [] => 0,
         };
-        if !(2048..=8192).contains(&bits) || bits % 8 != 0 {
+        if !(MINIMUM_RSA_BITS..=MAXIMUM_RSA_BITS).contains(&bits) || bits % 8 != 0 {
             return Err(UnacceptableAlgorithm::RsaSize { bits });
         }
         // Five octets hold every exponent that is accepted.
@@ -31,7 +31,7 @@ impl RsaKey {
                 .fold(0_u64, |value, octet| value << 8 | u64::from(*octet)),
             _ => u64::MAX,
         };
-        if exponent < 65537 || exponent >> 33 != 0 || exponent & 1 == 0 {
+        if exponent < MINIMUM_RSA_EXPONENT || exponent > MAXIMUM_RSA_EXPONENT || exponent & 1 == 0 {
             return Err(UnacceptableAlgorithm::RsaExponent);
         }
         if modulus.last().is_none_or(|last| last & 1 == 0) {
@@ -83,6 +83,18 @@ fn positive<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Malformed> {
         }),
     }
 }
+
+/// Bits of an RSA modulus, at least. Source: S/MIME BR section 6.1.5.
+const MINIMUM_RSA_BITS: usize = 2048;
+/// Bits of an RSA modulus, at most. Source: own choice; the S/MIME BR section 6.1.5 set none, the cost of a check grows
+/// with the square, and AWS-LC, which must agree, takes none beyond this.
+const MAXIMUM_RSA_BITS: usize = 8192;
+/// RSA exponent, at least. Source: S/MIME BR section 6.1.6, which recommend 2^16 + 1 or more and demand 3; FIPS 186-5
+/// section A.1.1 demands it.
+const MINIMUM_RSA_EXPONENT: u64 = 65537;
+/// RSA exponent, at most. Source: what AWS-LC takes (33 bits), so that both backends agree; the S/MIME BR section 6.1.6
+/// allow 2^256 - 1, which nobody uses and which would cost as much as a private operation.
+const MAXIMUM_RSA_EXPONENT: u64 = (1 << 33) - 1;
 
 #[cfg(test)]
 mod tests {

@@ -52,6 +52,8 @@ fn parse(value: &str) -> Option<Timestamp> {
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
+/// Octets of a Date field. Source: own choice; the longest form of RFC 5322 section 3.3 has 31, the rest is for comments
+/// and folds.
 const MAXIMUM_DATE_BYTES: usize = 256;
 
 #[cfg(test)]

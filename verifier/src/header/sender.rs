@@ -229,7 +229,8 @@ pub(crate) fn is_deceptive(character: char) -> bool {
     character != '\t' && !is_emoji_selector && policies::label::is_deceptive(character)
 }
 
-/// An address of 254 octets and a display name, with room for encoded words.
+/// Octets of a From field. Source: own choice; an address of 254 octets (RFC 5321 section 4.5.3.1.3) and a display name of
+/// encoded words, of which a line holds 76 characters (RFC 2047 section 2) and this some fifty.
 const MAXIMUM_FROM_BYTES: usize = 4096;
 
 #[cfg(test)]

@@ -167,5 +167,6 @@ impl<'p, 'a> Authorities<'p, 'a> {
     }
 }
 
-/// A list signed by a certificate whose list is signed by another one: more is not seen in practice.
+/// Signers of lists whose own status is asked. Source: own choice; RFC 5280 section 6.3.3 (f) sets none. A
+/// list signed by a certificate whose list is signed by another one is the most that NIST PKITS has.
 const MAXIMUM_DEPTH: usize = 3;

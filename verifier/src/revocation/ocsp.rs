@@ -365,7 +365,11 @@ const UNKNOWN: u8 = context(2);
 const ID_PKIX_OCSP_BASIC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1.1");
 const OCSP_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.9");
 const SHA_1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.26");
+/// OCSP responses that are looked at. Source: own choice; one for each certificate of the longest path is 12, and
+/// whoever hands them in may not have sorted them.
 const MAXIMUM_RESPONSES: usize = 256;
-/// An answer is about one certificate or, seldom, about a path.
+/// SingleResponses of one response. Source: own choice; RFC 5019 section 2.2.1 asks for one, RFC 6960 section 4.2.1 allows
+/// any number.
 const MAXIMUM_SINGLES: usize = 64;
+/// Certificates of one response. Source: own choice; RFC 6960 section 4.2.2.2 needs the responder's alone.
 const MAXIMUM_CERTIFICATES: usize = 8;

@@ -77,7 +77,7 @@ fn every_key_signs_clear_and_opaque() {
 
 #[test]
 fn other_honest_forms_are_read() {
-    let honest: [Case; 10] = [
+    let honest: [Case; 11] = [
         ("legacy while it could be issued", |s| {
             s.leaf.policies(&[V1_LEGACY]);
             s.leaf.not_before = "250714000000Z";
@@ -110,6 +110,9 @@ fn other_honest_forms_are_read() {
                     ])],
                 ));
             }));
+        }),
+        ("MIME-Version with a comment", |s| {
+            s.edit_message = Some(Box::new(|m| *m = m.replacen("1.0", "1.(by hand)0", 1)));
         }),
         ("text before the first delimiter", |s| {
             s.edit_message = Some(Box::new(|m| {
@@ -184,7 +187,10 @@ fn revocation_is_a_fact_of_its_own() {
 
 #[test]
 fn warnings_leave_the_tier() {
-    let warned: [Case; 18] = [
+    let warned: [Case; 19] = [
+        ("mime-version-missing", |s| {
+            s.edit_message = Some(Box::new(|m| *m = m.replacen("MIME-Version: 1.0\r\n", "", 1)));
+        }),
         ("nested-security", |s| {
             s.entity =
                 b"Content-Type: application/pkcs7-mime\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n".to_vec();

@@ -5,6 +5,7 @@ mod corpora;
 mod good;
 mod invariant_11;
 mod layers;
+mod limits;
 mod linear;
 mod links;
 mod mutations;

@@ -162,6 +162,27 @@ fn mime_tricks_break_the_signature() {
     );
     check(
         28,
+        "another version of MIME",
+        replace("MIME-Version: 1.0", "MIME-Version: 2.0"),
+        status,
+        "mime-version",
+    );
+    check(
+        28,
+        "a version of MIME with something behind it",
+        replace("MIME-Version: 1.0", "MIME-Version: 1.0; 2.0"),
+        status,
+        "mime-version",
+    );
+    check(
+        28,
+        "two versions of MIME",
+        replace("MIME-Version: 1.0", "MIME-Version: 1.0\r\nMIME-Version: 1.0"),
+        status,
+        "header-repeated",
+    );
+    check(
+        28,
         "two Content-Type fields",
         replace("MIME-Version", "Content-Type: text/plain\r\nMIME-Version"),
         status,

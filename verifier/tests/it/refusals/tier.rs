@@ -249,6 +249,24 @@ fn nobody_vouches_for_more_than_the_signature() {
     );
     check(
         27,
+        "a title beyond the bound of RFC 5280",
+        |s| {
+            s.leaf.policies(&[V2_STRICT]).subject = name(&[(SURNAME, "Doe"), (TITLE, &"T".repeat(65))]);
+        },
+        status,
+        "subject-does-not-fit",
+    );
+    check(
+        26,
+        "a postal code, which the strict generation may not name",
+        |s| {
+            s.leaf.policies(&[V2_STRICT]).subject = name(&[(SURNAME, "Doe"), ("2.5.4.17", "11122")]);
+        },
+        status,
+        "subject-does-not-fit",
+    );
+    check(
+        27,
         "a name that says nothing",
         |s| {
             s.leaf.policies(&[V2_STRICT]).subject = name(&[(SURNAME, "-")]);
