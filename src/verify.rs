@@ -32,11 +32,12 @@ Examples:
   sealwright verify --explain revoked
   sealwright verify --explain list
 
-Several messages: each gets a line (with --json an object on a line of its own), and a summary ends the list. Of a folder
-its files *.eml and mbox files are read, and of a Maildir what is in new and cur, both with all folders below them.
+Several messages: each gets a line (with --json an object on a line of its own), and a summary \
+ends the list. Of a folder its files *.eml and mbox files are read, and of a Maildir what is in \
+new and cur, both with all folders below them.
 
-Exit status: 0 signed and verified (with or without a tier), 1 anything less, 2 wrong usage or unreadable input. Of
-several messages the highest counts.")]
+Exit status: 0 signed and verified (with or without a tier), 1 anything less, 2 wrong usage or \
+unreadable input. Of several messages the highest counts.")]
 pub(crate) struct Arguments {
     /// A file of trusted root certificates (PEM or DER), which may vouch for every tier; may be repeated
     #[arg(long, value_name = "PEM")]

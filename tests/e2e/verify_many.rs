@@ -266,7 +266,7 @@ fn one_message_is_explained_to_people() {
     let output = sealwright(&["verify", "--language", "sv", "--trust", text(&root), text(&changed)]);
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(
-        printed.starts_with("TRASIG SIGNATUR (message-digest-mismatch)\n"),
+        printed.starts_with("TRASIG SIGNATUR (innehållet har ändrats)\n"),
         "{printed}"
     );
     assert!(

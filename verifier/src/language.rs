@@ -5,7 +5,7 @@ use std::str::FromStr;
 use policies::label::{LabelParts, label};
 use policies::tier::Tier;
 
-use crate::finding::Finding;
+use crate::finding::{Code, Finding};
 use crate::tier::Granted;
 use crate::verdict::{Identity, PathFact, Status, Verdict};
 
@@ -64,7 +64,8 @@ impl Verdict {
             };
         }
         let address = self.signer().map_or("?", |signer| signer.address.as_str());
-        let reason = self.findings().first().map_or("-", |Finding { code, .. }| *code);
+        let code = self.findings().first().map_or("-", |Finding { code, .. }| *code);
+        let reason = reason(code, language);
         let by_another = self.identity() == Identity::Differs && self.path() == PathFact::Verified;
         match (language, self.status()) {
             (Language::English, Status::Tier | Status::Signed) => {
@@ -75,6 +76,12 @@ impl Verdict {
             }
             (Language::English, Status::NotVerified) => format!("SIGNED, NOT VERIFIED ({reason})"),
             (Language::English, Status::Broken) => format!("BROKEN ({reason})"),
+            (Language::English, Status::NotSigned) if code == Code::Encrypted.as_str() => {
+                "NOT SIGNED (encrypted, not examined)".to_owned()
+            }
+            (Language::Swedish, Status::NotSigned) if code == Code::Encrypted.as_str() => {
+                "INTE SIGNERAT (krypterat, inte granskat)".to_owned()
+            }
             (Language::English, Status::NotSigned) => "NOT SIGNED".to_owned(),
             (Language::Swedish, Status::Tier | Status::Signed) => {
                 format!("SIGNERAT av {address}, identiteten inte verifierad")
@@ -88,6 +95,22 @@ impl Verdict {
         }
     }
 }
+
+/// A few words for a label that says why; the code itself for what needs none.
+fn reason(code: &'static str, language: Language) -> &'static str {
+    // A line of three columns: code, English, Swedish.
+    let line = REASONS
+        .lines()
+        .find_map(|line| line.strip_prefix(code)?.strip_prefix(" | "));
+    let words = line.and_then(|line| line.split_once(" | "));
+    match (words, language) {
+        (Some((english, _)), Language::English) => english,
+        (Some((_, swedish)), Language::Swedish) => swedish,
+        (None, _) => code,
+    }
+}
+
+const REASONS: &str = include_str!("../explanations/reasons.txt");
 
 fn swedish_tier(granted: &Granted) -> String {
     let shown = |name: &Option<String>| neutralised(name.as_deref()).unwrap_or_default();
@@ -122,6 +145,7 @@ fn neutralised(name: Option<&str>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::finding::Effect;
 
     #[test]
     fn tags_are_read_by_their_primary_subtag() {
@@ -135,6 +159,21 @@ mod tests {
         for tag in ["", "de", "svenska", "e"] {
             assert_eq!(tag.parse::<Language>(), Err(UnknownLanguage), "{tag}");
         }
+    }
+
+    #[test]
+    fn every_refusal_has_a_few_words_in_both_languages() {
+        let needs_words = |code: &&Code| matches!(code.effect(), Effect::Broken | Effect::NotVerified);
+        let codes: Vec<&Code> = Code::ALL.iter().filter(needs_words).collect();
+        for code in &codes {
+            let words = [Language::English, Language::Swedish].map(|language| reason(code.as_str(), language));
+            for words in words {
+                assert_ne!(words, code.as_str(), "{code:?}");
+                assert!((5..=50).contains(&words.chars().count()), "{code:?}: {words}");
+            }
+            assert_ne!(words[0], words[1], "{code:?}");
+        }
+        assert_eq!(REASONS.lines().count(), codes.len(), "a line for each, and no other");
     }
 
     #[test]

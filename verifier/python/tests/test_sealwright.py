@@ -81,7 +81,7 @@ class Reports(unittest.TestCase):
     def test_words_are_written_in_the_language_asked_for(self) -> None:
         swedish = sealwright.Verifier(trust=[ROOT], language="sv-SE")
         verdict = swedish.verify(read("tampered.eml"), at=AT)
-        self.assertEqual(verdict.label, "TRASIG SIGNATUR (message-digest-mismatch)")
+        self.assertEqual(verdict.label, "TRASIG SIGNATUR (innehållet har ändrats)")
         self.assertIn('lang="sv"', verdict.badge)
         self.assertEqual(verdict.findings[0].meaning, "Innehållet är inte det som signerades.")
 

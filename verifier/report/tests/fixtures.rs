@@ -67,7 +67,7 @@ fn each_message_gets_its_label() {
         "v2.eml",
         "not_verified",
         None,
-        "SIGNED, NOT VERIFIED (revoked)",
+        "SIGNED, NOT VERIFIED (the certificate was withdrawn)",
     );
     check(
         &trusting(),
@@ -86,7 +86,7 @@ fn what_was_changed_gets_none() {
         "tampered.eml",
         "broken",
         None,
-        "BROKEN (message-digest-mismatch)",
+        "BROKEN (the content was changed)",
     );
     let other = "SIGNED, NOT VERIFIED (signer is notices@example.com)";
     check(&verifier, "other-sender.eml", "not_verified", None, other);
@@ -233,7 +233,7 @@ fn findings_are_explained_in_the_language_asked_for() {
     let swedish = Report::in_language(&verdict, Language::Swedish);
     assert_eq!(english.findings[0].meaning, "The content is not what was signed.");
     assert_eq!(swedish.findings[0].meaning, "Innehållet är inte det som signerades.");
-    assert_eq!(swedish.label, "TRASIG SIGNATUR (message-digest-mismatch)");
+    assert_eq!(swedish.label, "TRASIG SIGNATUR (innehållet har ändrats)");
     // What is for programs is the same.
     let without_words = |report: &Report| {
         let mut value = serde_json::to_value(report).unwrap();

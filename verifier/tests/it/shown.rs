@@ -61,14 +61,14 @@ fn scenarios() -> Vec<(Status, &'static str, &'static str, Scenario)> {
         ),
         (
             Status::NotVerified,
-            "SIGNED, NOT VERIFIED (untrusted-issuer)",
+            "SIGNED, NOT VERIFIED (the issuer is not trusted here)",
             "SIGNERAT, INTE VERIFIERAT (untrusted-issuer)",
             untrusted,
         ),
         (
             Status::Broken,
-            "BROKEN (message-digest-mismatch)",
-            "TRASIG SIGNATUR (message-digest-mismatch)",
+            "BROKEN (the content was changed)",
+            "TRASIG SIGNATUR (innehållet har ändrats)",
             broken,
         ),
         (Status::NotSigned, "NOT SIGNED", "INTE SIGNERAT", unsigned),
