@@ -1,13 +1,14 @@
 //! Mails that OpenSSL has signed, under a root, an issuing authority and a mailbox-validated certificate.
 
 use openssl::asn1::{Asn1Object, Asn1OctetString, Asn1Time};
-use openssl::bn::BigNum;
+use openssl::bn::{BigNum, BigNumContext};
 use openssl::cms::{CMSOptions, CmsContentInfo};
-use openssl::ec::{EcGroup, EcKey};
+use openssl::ec::{EcGroup, EcKey, PointConversionForm};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
+use openssl::sign::Signer;
 use openssl::stack::Stack;
 use openssl::x509::extension::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName};
 use openssl::x509::{X509, X509Builder, X509Extension, X509Name};
@@ -27,6 +28,22 @@ impl KeyKind {
             Self::Rsa4096 => "rsa4096",
             Self::P256 => "p256",
         }
+    }
+
+    /// A fresh key as AWS-LC wants it, and a signature by it.
+    pub(crate) fn sign(self, message: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        let key = self.generate();
+        let public = match self {
+            Self::Rsa2048 | Self::Rsa4096 => key.rsa().and_then(|rsa| rsa.public_key_to_der_pkcs1()),
+            Self::P256 => key.ec_key().and_then(|key| {
+                let mut context = BigNumContext::new()?;
+                let form = PointConversionForm::UNCOMPRESSED;
+                key.public_key().to_bytes(key.group(), form, &mut context)
+            }),
+        };
+        let signature =
+            Signer::new(MessageDigest::sha256(), &key).and_then(|mut signer| signer.sign_oneshot_to_vec(message));
+        (public.expect("a public key"), signature.expect("a signature"))
     }
 
     fn generate(self) -> PKey<Private> {
