@@ -62,11 +62,17 @@ export function outcomeOf(reply) {
     return Object.freeze({ kind, verdict });
 }
 
-/** What the button in the message header shows: icon, visible label, and title for the pointer and screen readers. */
+/**
+ * What the button in the message header shows: icon, visible label, and title for the pointer and screen readers.
+ *
+ * The label begins with the address that it is about. Thunderbird draws the next message without waiting for add-ons, so
+ * a label may outlive its message by a moment, and must not be taken for one about somebody else.
+ */
 export function buttonOf(outcome, text) {
     const icon = `icons/${outcome.kind}.svg`;
     if (outcome.verdict) {
-        const label = outcome.verdict.label;
+        const { from, label: words } = outcome.verdict;
+        const label = from ? `${from}: ${words}` : words;
         return { icon, label: shortened(label, LABEL_LIMIT), title: text("buttonTitle", [label]) };
     }
     const label = outcome.problem ? text(messageKey(outcome.problem, "Label")) : text("checking");

@@ -2,13 +2,19 @@
 
 usage: reader.py JOB.json, with
   home, profile   folders; the profile may have an add-on and gets a mail folder
-  messages        [{"name", "path", "unix"}] in the order in which they are opened; "unix": stored with LF
-  popup           names of messages on whose button is clicked
+  messages        [{"name", "path", "unix", "first"}] in the order in which they are opened; "unix": stored with LF;
+                  "first": what happens before: "hurry" (all are selected faster than anybody reads), "swedish" (the
+                  user's language changes) or "without-host" (it is gone); "own": what Thunderbird comes to say of
+                  signature and encryption
+  popup           {name: words}: on whose button is clicked, and what its popup ends in
   output          a folder for screenshots
+
+Every frame that Thunderbird draws is looked at: which message its header shows, and what the button says beside it.
 """
 
 import json
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -173,8 +179,30 @@ const shown = () => ({
     label: button()?.getAttribute("label") ?? null,
     title: button()?.getAttribute("tooltiptext") ?? null,
     icon: button()?.getAttribute("style") ?? null,
+    // What Thunderbird itself says of signature and encryption.
+    signed: own("signedHdrIcon", /message-signed-(\\w+)/),
+    encrypted: own("encryptedHdrIcon", /message-encrypted-(\\w+)/),
 });
+const own = (id, state) => {
+    const icon = about()?.document.getElementById(id);
+    return icon && !icon.hidden ? icon.getAttribute("src")?.match(state)?.[1] ?? null : null;
+};
 """ % BUTTON
+
+# Remembers what stands beside what, from frame to frame. A task that a frame has ordered runs after it is drawn.
+WATCH = """
+const win = about();
+if (!win.sealwrightFrames) {
+    win.sealwrightFrames = [];
+    const words = id => win.document.getElementById(id)?.textContent.trim().replace(/\\s+/g, " ") ?? "";
+    const look = () => {
+        const frame = JSON.stringify([words("expandedfromBox") + " | " + words("expandedsubjectBox"), button()?.getAttribute("tooltiptext")]);
+        if (win.sealwrightFrames.at(-1) !== frame) win.sealwrightFrames.push(frame);
+        win.requestAnimationFrame(() => win.setTimeout(look, 0));
+    };
+    look();
+}
+"""
 
 SPOKEN = """
 const service = Cc["@mozilla.org/accessibilityService;1"].getService(Ci.nsIAccessibilityService);
@@ -194,18 +222,20 @@ return names.join(" ");
 """
 
 
+ADDON = """
+    return (async () => {
+    const { AddonManager } = ChromeUtils.importESModule("resource://gre/modules/AddonManager.sys.mjs");
+    const addon = await AddonManager.getAddonByID("verifier@sealwright");
+    if (!addon) return null;
+"""
+
+
 def allow(thunderbird):
     """An add-on that a program put into the profile waits until the user allows it, as is done here."""
-    addon = """
-        return (async () => {
-        const { AddonManager } = ChromeUtils.importESModule("resource://gre/modules/AddonManager.sys.mjs");
-        const addon = await AddonManager.getAddonByID("verifier@sealwright");
-        if (!addon) return null;
-    """
-    waiting = thunderbird.until("the add-on is in the profile", lambda: thunderbird.run(addon + "return [addon.userDisabled, addon.appDisabled] })()"))
+    waiting = thunderbird.until("the add-on is in the profile", lambda: thunderbird.run(ADDON + "return [addon.userDisabled, addon.appDisabled] })()"))
     assert waiting == [True, False], f"the add-on waits for the user: {waiting}"
-    thunderbird.run(addon + "await addon.enable(); return true })()")
-    thunderbird.until("the add-on runs", lambda: thunderbird.run(addon + "return addon.isActive })()"))
+    thunderbird.run(ADDON + "await addon.enable(); return true })()")
+    thunderbird.until("the add-on runs", lambda: thunderbird.run(ADDON + "return addon.isActive })()"))
 
 
 def read(thunderbird, job):
@@ -224,47 +254,100 @@ def read(thunderbird, job):
     )
     results = []
     before = None
+    thunderbird.run(WATCH)
     for message, key in zip(job["messages"], keys):
-        thunderbird.run(
-            """
-            const header = three().gFolder.GetMessageHeader(arguments[0]);
-            three().threadTree.selectedIndex = three().gDBView.findIndexOfMsgHdr(header, true);
-            """,
-            key,
-        )
-
-        def settled():
-            shown = thunderbird.run("return shown()")
-            title = shown["title"]
-            fresh = title and "Checking" not in title and title != before
-            return shown if shown["key"] == key and fresh else None
-
-        shown = thunderbird.until(f"the button speaks of {message['name']}", settled)
+        first = message.get("first")
+        if first == "hurry":
+            for _ in range(5):
+                for other in keys:
+                    select(thunderbird, other)
+            before = None
+        elif first == "swedish":
+            swedish(thunderbird)
+        elif first == "without-host":
+            without_host(job)
+        select(thunderbird, key)
+        shown = thunderbird.until(f"the button speaks of {message['name']}", lambda: settled(thunderbird, key, before))
         before = shown["title"]
+        # Thunderbird verifies at its own pace.
+        own = message.get("own") or [None, None]
+        thunderbird.until(
+            f"Thunderbird's own icons of {message['name']} are {own}",
+            lambda: own == [None, None] or [(now := thunderbird.run("return shown()"))["signed"], now["encrypted"]] == own,
+        )
+        shown |= {name: state for name, state in thunderbird.run("return shown()").items() if name in ("signed", "encrypted")}
         thunderbird.shoot(message["name"])
-        if message["name"] in job["popup"]:
-            clicked = [0.0]
-
-            def spoken():
-                words = thunderbird.run(SPOKEN)
-                # A click while the header is being laid out opens nothing, for a person as well.
-                if not words and time.monotonic() - clicked[0] > 5:
-                    clicked[0] = time.monotonic()
-                    thunderbird.run("button().click()")
-                # All of it is there when the last line is.
-                return words if words and "proves nothing" in words else None
-
-            shown["popup"] = thunderbird.until(f"the popup of {message['name']}", spoken)
-            time.sleep(0.5)  # only for the picture: the panel fades in
-            thunderbird.shoot(f"{message['name']}-popup")
-            thunderbird.run(
-                """
-                for (const panel of [...main().document.querySelectorAll("panel"), ...about().document.querySelectorAll("panel")])
-                    if (panel.state == "open") panel.hidePopup();
-                """
-            )
+        if words := job["popup"].get(message["name"]):
+            shown["popup"] = popup(thunderbird, message["name"], words)
+        shown["header"] = json.loads(thunderbird.run("return about().sealwrightFrames.at(-1)"))[0]
         results.append({"name": message["name"], **shown})
-    return results
+    frames = [json.loads(frame) for frame in thunderbird.run("return about().sealwrightFrames")]
+    return {"messages": results, "frames": frames}
+
+
+def select(thunderbird, key):
+    thunderbird.run(
+        """
+        const header = three().gFolder.GetMessageHeader(arguments[0]);
+        three().threadTree.selectedIndex = three().gDBView.findIndexOfMsgHdr(header, true);
+        """,
+        key,
+    )
+
+
+def settled(thunderbird, key, before):
+    """What is shown of the message, once it is of this one and says something final."""
+    shown = thunderbird.run("return shown()")
+    title = shown["title"]
+    fresh = title and not any(word in title for word in ("Checking", "Kontrollerar")) and title != before
+    return shown if shown["key"] == key and fresh else None
+
+
+def popup(thunderbird, name, words):
+    clicked = 0.0
+
+    def spoken():
+        nonlocal clicked
+        found = thunderbird.run(SPOKEN)
+        # A click while the header is being laid out opens nothing, for a person as well.
+        if not found and time.monotonic() - clicked > 5:
+            clicked = time.monotonic()
+            thunderbird.run("button().click()")
+        # All of it is there when the last line is.
+        return found if found and words in found else None
+
+    found = thunderbird.until(f"the popup of {name}", spoken)
+    time.sleep(0.5)  # only for the picture: the panel fades in
+    thunderbird.shoot(f"{name}-popup")
+    thunderbird.run(
+        """
+        for (const panel of [...main().document.querySelectorAll("panel"), ...about().document.querySelectorAll("panel")])
+            if (panel.state == "open") panel.hidePopup();
+        """
+    )
+    return found
+
+
+def swedish(thunderbird):
+    """The user chooses Swedish; the add-on is started anew, as it would be with Thunderbird."""
+    thunderbird.run('Services.locale.requestedLocales = ["sv-SE"]')
+    thunderbird.until("Thunderbird speaks Swedish", lambda: thunderbird.run("return Services.locale.appLocaleAsBCP47 == 'sv-SE'"))
+    thunderbird.run(ADDON + "await addon.disable(); await addon.enable(); return true })()")
+    thunderbird.until("the add-on runs again", lambda: thunderbird.run(ADDON + "return addon.isActive })()"))
+
+
+def without_host(job):
+    """What Thunderbird starts is no longer there, and what it has started ends."""
+    home = Path(job["home"])
+    (home / ".mozilla/native-messaging-hosts/sealwright.verifier.json").unlink()
+    settings = str(home / ".local/share/sealwright/thunderbird/settings.toml").encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if settings in arguments and b"thunderbird-host" in arguments:
+            os.kill(int(process.name), signal.SIGTERM)
 
 
 def main():
@@ -273,7 +356,7 @@ def main():
     try:
         allow(thunderbird)
         version = thunderbird.run("return Services.appinfo.version")
-        print(json.dumps({"version": version, "messages": read(thunderbird, job)}))
+        print(json.dumps({"version": version, **read(thunderbird, job)}))
     finally:
         thunderbird.close()
 

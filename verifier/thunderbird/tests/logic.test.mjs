@@ -48,6 +48,10 @@ test("the button has the whole label in its title", () => {
     assert.equal(button.icon, "icons/tier-v4.svg");
     assert.equal(button.title, `buttonTitle ${label}`);
     assert.equal([...button.label].length, 110);
+    // It says whom it is about, wherever it stands.
+    const about = buttonOf(outcomeOf(reply({ from: "carol@example.com" })), (key, [words]) => words);
+    assert.equal(about.title, "carol@example.com: V4 Carol, Bank, Head, Identity Validated and Trusted");
+    assert.equal(about.label, about.title);
     assert.equal(shortened("\u{1F600}".repeat(3), 2), "\u{1F600}\u2026");
     assert.equal(shortened("abc", 3), "abc");
 });
