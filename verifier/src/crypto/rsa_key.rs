@@ -31,7 +31,7 @@ impl RsaKey {
                 .fold(0_u64, |value, octet| value << 8 | u64::from(*octet)),
             _ => u64::MAX,
         };
-        if exponent < MINIMUM_RSA_EXPONENT || exponent > MAXIMUM_RSA_EXPONENT || exponent & 1 == 0 {
+        if !(MINIMUM_RSA_EXPONENT..=MAXIMUM_RSA_EXPONENT).contains(&exponent) || exponent & 1 == 0 {
             return Err(UnacceptableAlgorithm::RsaExponent);
         }
         if modulus.last().is_none_or(|last| last & 1 == 0) {
