@@ -40,7 +40,7 @@ fn every_limit_cites_its_source_and_is_documented() {
                 line.split_once(*call)
                     .is_some_and(|(_, after)| after.bytes().take(2).filter(u8::is_ascii_digit).count() == 2)
             };
-            if numbers.iter().any(|call| limits(call)) {
+            if numbers.iter().any(limits) {
                 hidden.push(format!("{}: {}", path.display(), line.trim()));
             }
         }
