@@ -385,8 +385,9 @@ mod tests {
         let outside = &header[..content];
         let inside = &text[content..];
         let element = |tag: u8, content: &[u8]| {
-            let length = u32::try_from(content.len()).unwrap().to_be_bytes();
-            [&[tag, 0x84], length.as_slice(), content].concat()
+            let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+            assert!(length[0] > 0, "two octets are the shortest form");
+            [&[tag, 0x82], length.as_slice(), content].concat()
         };
         let identifier = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03";
         let explicit = element(0xa0, &element(asn1::OCTET_STRING, inside.as_bytes()));
