@@ -99,7 +99,13 @@ impl<'a> Certificate<'a> {
             .or_else(|| named(ORGANIZATION_NAME))
             .and_then(|attribute| attribute.text.as_deref())
         {
-            Some(text) => format!("\"{}\"", text.chars().take(64).collect::<String>().escape_debug()),
+            Some(text) => format!(
+                "\"{}\"",
+                text.chars()
+                    .take(MAXIMUM_DESCRIPTION)
+                    .collect::<String>()
+                    .escape_debug()
+            ),
             None => {
                 let hexadecimal: String = self.serial_number.iter().map(|byte| format!("{byte:02x}")).collect();
                 format!("serial number {hexadecimal}")
@@ -313,6 +319,8 @@ pub(crate) fn whole_named_bits(value: &[u8]) -> Result<u16, Malformed> {
 
 pub(crate) const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 pub(crate) const ORGANIZATION_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
+/// Characters of a certificate's name in the sentence of a finding. Source: own choice, the same as for names in labels.
+const MAXIMUM_DESCRIPTION: usize = 64;
 /// Octets of a certificate. Source: own choice; the largest root of Debian's ca-certificates has 2,007, key and
 /// signature of ML-DSA-87 have 7,219 (FIPS 204 table 2), and RFC 5280 sets none.
 const MAXIMUM_CERTIFICATE_BYTES: usize = 64 * 1024;

@@ -62,7 +62,7 @@ fn scenarios() -> Vec<(Status, &'static str, &'static str, Scenario)> {
         (
             Status::NotVerified,
             "SIGNED, NOT VERIFIED (the issuer is not trusted here)",
-            "SIGNERAT, INTE VERIFIERAT (untrusted-issuer)",
+            "SIGNERAT, INTE VERIFIERAT (utfärdaren är inte betrodd här)",
             untrusted,
         ),
         (
