@@ -17,6 +17,7 @@ use crate::acme::dkim::{ResolvedTextRecords, TextRecords};
 use crate::acme::nonce::NonceKey;
 use crate::audit::AuditKey;
 use crate::config::Config;
+use crate::crl::{self, Published};
 use crate::error::Error;
 use crate::issuance::{IssuanceObserver, TracingObserver};
 use crate::issuers::Issuers;
@@ -38,6 +39,7 @@ pub struct App {
     pub(crate) issuers: Issuers,
     pub(crate) weak_keys: WeakKeys,
     pub(crate) ocsp: Ocsp,
+    pub(crate) crls: Published,
     pub(crate) audit_key: AuditKey,
     pub(crate) observer: Arc<dyn IssuanceObserver>,
     pub(crate) dns: dns::Resolver,
@@ -140,6 +142,7 @@ impl App {
         };
         let ocsp = Ocsp::new(Arc::clone(&keys));
         let issuers = Issuers::open(&db, keys).await?;
+        crl::register(&db, &config, &issuers.issuing.id).await?;
         Ok(Arc::new(Self {
             db,
             audit_key,
@@ -151,6 +154,7 @@ impl App {
             issuers,
             weak_keys,
             ocsp,
+            crls: Published::default(),
             observer: parts.observer,
             dns,
             fetch,

@@ -100,7 +100,7 @@ pub enum Command {
     /// Check a file that `evidence` has made; needs no data folder
     #[command(after_help = evidence::CHECK_EXAMPLES)]
     CheckEvidence(evidence::CheckArguments),
-    /// Publish a new CRL of each issuer now
+    /// Publish new CRLs of each issuer now, the complete one and those of shards
     Crl(Data),
     /// Look at everything that has to work, and say what needs attention
     #[command(after_help = doctor::EXAMPLES)]

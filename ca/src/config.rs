@@ -99,6 +99,12 @@ impl Config {
                 Issuance::MOST_CRL_REFRESH_HOURS
             ));
         }
+        if file.issuance.crl_shards > Issuance::MOST_CRL_SHARDS {
+            return Err(format!(
+                "issuance.crl_shards must be 0 to {}",
+                Issuance::MOST_CRL_SHARDS
+            ));
+        }
         if file.issuance.validity_days == Some(0) {
             return Err("issuance.validity_days must be 1 or more".to_owned());
         }
@@ -138,6 +144,7 @@ impl Config {
             issuance: Issuance {
                 validity_days: file.issuance.validity_days,
                 crl_refresh_hours: file.issuance.crl_refresh_hours,
+                crl_shards: file.issuance.crl_shards,
                 weak_key_lists: file
                     .issuance
                     .weak_key_lists
@@ -220,11 +227,16 @@ impl PublicUrl {
     /// Where the CRL and the certificate of an issuer are published.
     pub fn locations(&self, issuer_id: &str) -> Result<Locations, InvalidUrl> {
         Ok(Locations {
-            revocation_list: self.0.join("crl")?.join(&format!("{issuer_id}.crl"))?,
+            revocation_list: self.revocation_list(&format!("{issuer_id}.crl"))?,
             issuer_certificate: self.0.join("ca")?.join(&format!("{issuer_id}.cer"))?,
             ocsp_responder: None,
             practice_statement: None,
         })
+    }
+
+    /// Where a revocation list is fetched.
+    pub(crate) fn revocation_list(&self, file: &str) -> Result<HttpUrl, InvalidUrl> {
+        self.0.join("crl")?.join(file)
     }
 
     /// The host, without the port.
@@ -294,6 +306,8 @@ pub struct Issuance {
     pub validity_days: Option<u32>,
     /// How often a new CRL is made even when nothing was revoked.
     pub crl_refresh_hours: u32,
+    /// Over how many lists new certificates are spread, beside the complete one. None with 0.
+    pub crl_shards: u16,
     /// Lists of keys that were generated weakly, in the format of Debian's openssl-blacklist.
     pub weak_key_lists: Vec<PathBuf>,
 }
@@ -301,6 +315,8 @@ pub struct Issuance {
 impl Issuance {
     /// BR 4.9.7: a new CRL at least every seven days.
     pub const MOST_CRL_REFRESH_HOURS: u32 = 7 * 24;
+    /// With as many, a list of ten million revoked certificates has ten thousand, some 500 KB.
+    pub const MOST_CRL_SHARDS: u16 = 1024;
 }
 
 /// A new `ca.toml` with every key explained, as `init` writes it.
@@ -365,6 +381,11 @@ pub(crate) fn template(
     line(
         "A new CRL is made at least this often, 1 to 168 hours (BR 4.9.7).",
         format!("crl_refresh_hours = {}", default_crl_refresh_hours()),
+    );
+    line(
+        "Over how many lists new certificates are spread, beside the complete one. Of use from some 100,000 certificates\n\
+         on; a certificate stays on the list it was issued with.",
+        "crl_shards = 0".to_owned(),
     );
     line(
         "Shortens the validity that the profiles give to certificates.",
@@ -535,6 +556,7 @@ impl Default for KeysSection {
 struct IssuanceSection {
     validity_days: Option<u32>,
     crl_refresh_hours: u32,
+    crl_shards: u16,
     weak_key_lists: Vec<PathBuf>,
 }
 
@@ -543,6 +565,7 @@ impl Default for IssuanceSection {
         Self {
             validity_days: None,
             crl_refresh_hours: default_crl_refresh_hours(),
+            crl_shards: 0,
             weak_key_lists: Vec::new(),
         }
     }
@@ -823,6 +846,8 @@ mod tests {
         check(&format!("{LEAST}[issuance]\ncrl_refresh_hours = 168"), Ok(()));
         check(&format!("{LEAST}[issuance]\ncrl_refresh_hours = 169"), Err("4.9.7"));
         check(&format!("{LEAST}[issuance]\ncrl_refresh_hours = 0"), Err("4.9.7"));
+        check(&format!("{LEAST}[issuance]\ncrl_shards = 1024"), Ok(()));
+        check(&format!("{LEAST}[issuance]\ncrl_shards = 1025"), Err("crl_shards"));
         check(&format!("{LEAST}[issuance]\nvalidity_days = 0"), Err("validity_days"));
     }
 

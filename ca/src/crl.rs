@@ -1,62 +1,101 @@
 //! Certificate revocation lists (RFC 5280 section 5, BR 4.9.7 and 7.2).
 //!
-//! Full lists without an issuing distribution point. The number is taken, and the content decided, in one committed
-//! transaction; what is signed afterwards can only be that. A crash burns a number and nothing else.
+//! An issuer has one complete list, of everything it signed, without an issuing distribution point. If the operator wants
+//! shards, it has a list for each of them as well: a certificate names one when it is issued and stands on that one for
+//! ever, beside the complete list. All lists of an issuer take their numbers from one sequence.
+//!
+//! The content is read from one state of the database; then the number is taken in a short transaction, which fails when
+//! another list of the same scope was begun since. What is signed afterwards can only be that. A crash burns a number and
+//! nothing else.
 
-use std::sync::Arc;
+mod encode;
+mod scope;
 
-use const_oid::AssociatedOid;
-use der::Encode;
-use der::asn1::{OctetString, Uint};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use der::asn1::OctetString;
 use migrations::AnyConnection;
 use policies::time::{Span, Timestamp};
 use sha2::{Digest, Sha256};
-use x509_cert::certificate::Version;
-use x509_cert::crl::{RevokedCert, TbsCertList};
-use x509_cert::ext::Extension;
-use x509_cert::ext::pkix::{AuthorityKeyIdentifier, CrlNumber};
-use x509_cert::serial_number::SerialNumber;
 
 use crate::app::{App, on_blocking_thread};
 use crate::audit::{self, Action};
 use crate::error::Error;
 use crate::issuers::{Issuer, IssuerKind};
-use crate::revocation::Reason;
 use crate::store;
-use crate::store::certificates::RevokedRow;
-use crate::store::crls::CrlRow;
+use crate::store::crls::{BegunRow, CrlRow};
+use encode::Entries;
+pub use scope::Scope;
+pub(crate) use scope::{of_certificate, register};
 
 /// Makes, signs and stores a new CRL of an issuer, and returns the newest one.
 ///
-/// When two processes publish at once each takes a number of its own; whoever comes late with an older list drops
-/// it, so `thisUpdate` never goes back while the number goes up.
-pub async fn publish(app: &App, issuer: &Issuer) -> Result<Crl, Error> {
-    // 1. Take the number and decide the content.
-    let reserved = reserve(app, issuer).await?;
+/// When two processes publish at once each takes a number of its own, and the list with the higher number was decided
+/// later; whoever comes to store an older one drops it. So neither number nor `thisUpdate` nor content ever goes back.
+pub async fn publish(app: &App, issuer: &Issuer, scope: Scope) -> Result<Crl, Error> {
+    publish_unless(app, issuer, scope, Begun::Whatever)
+        .await?
+        .ok_or_else(|| Error::StateChanged {
+            kind: "CRL",
+            id: scope.file_name(&issuer.id),
+            expected: "not being made by many at once",
+        })
+}
+
+async fn publish_unless(app: &App, issuer: &Issuer, scope: Scope, unless: Begun) -> Result<Option<Crl>, Error> {
+    // 1. Decide the content and take the number.
+    let Some(reserved) = reserve(app, issuer, scope, unless).await? else {
+        return Ok(None);
+    };
+    let number = reserved.number;
+    // 2 and 3.
+    let outcome = sign_and_store(app, issuer, scope, reserved).await;
+    if outcome.is_err() {
+        // Nobody needs to wait for it. If this fails as well, the others wait a minute.
+        let issuer_id = issuer.id.clone();
+        let given_up = app
+            .db
+            .write(move |conn| Ok::<_, Error>(store::crls::give_up(conn, &issuer_id, scope, number)?))
+            .await;
+        if let Err(error) = given_up {
+            let error = crate::error::chain(&error);
+            tracing::warn!(issuer = issuer.id, %scope, error, "could not say that a CRL was given up");
+        }
+    }
+    let crl = outcome?;
+    tracing::info!(issuer = issuer.id, %scope, number = crl.number, "published a CRL");
+    Ok(Some(crl))
+}
+
+async fn sign_and_store(app: &App, issuer: &Issuer, scope: Scope, reserved: ReservedCrl) -> Result<Crl, Error> {
     // 2. Sign exactly that, and check the signature.
     let key = Arc::clone(&issuer.key);
     let signed = on_blocking_thread(move || key.sign_crl(reserved)).await?;
-    // 3. Store it, unless a newer one is there already.
+    // 3. Store it, unless a newer one is there already. What nobody can rely on any more goes.
     let now = app.now();
-    let crl = app
-        .db
+    app.db
         .write(move |conn| {
-            if let Some(newest) = store::crls::newest(conn, &signed.issuer_id)?
-                && (newest.number > signed.number || newest.this_update > signed.this_update)
+            if let Some(dates) = store::crls::newest_dates(conn, &signed.issuer_id, scope)?
+                && (dates.number > signed.number || dates.this_update > signed.this_update)
+                && let Some(newest) = store::crls::newest(conn, &signed.issuer_id, scope)?
             {
                 return Ok::<_, Error>(Crl::from(newest));
             }
             let row = CrlRow {
                 issuer_id: signed.issuer_id.clone(),
                 number: signed.number,
+                shard: scope.stored(),
                 this_update: signed.this_update,
                 next_update: signed.next_update,
                 der: signed.der.clone(),
             };
             store::crls::insert(conn, &row)?;
+            store::crls::delete_ended(conn, &signed.issuer_id, scope, signed.number, now.unix())?;
             let details = serde_json::json!({
                 "issuer": row.issuer_id,
                 "number": row.number,
+                "shard": row.shard,
                 "this_update": row.this_update,
                 "next_update": row.next_update,
                 "sha256": data_encoding::HEXLOWER.encode(&Sha256::digest(&row.der)),
@@ -64,29 +103,32 @@ pub async fn publish(app: &App, issuer: &Issuer) -> Result<Crl, Error> {
             audit::append(conn, now, ACTOR, Action::CrlPublished, &details)?;
             Ok(Crl::from(row))
         })
-        .await?;
-    tracing::info!(issuer = issuer.id, number = crl.number, "published a CRL");
-    Ok(crl)
+        .await
 }
 
 /// The newest CRL of an issuer; makes the first one when there is none.
-pub async fn current(app: &App, issuer: &Issuer) -> Result<Crl, Error> {
-    match newest(app, issuer).await? {
+pub async fn current(app: &App, issuer: &Issuer, scope: Scope) -> Result<Crl, Error> {
+    match newest(app, issuer, scope).await? {
         Some(crl) => Ok(crl),
-        None => publish(app, issuer).await,
+        None if !scopes(app, issuer).await?.contains(&scope) => Err(Error::NotFound {
+            kind: "CRL",
+            id: scope.file_name(&issuer.id),
+        }),
+        None => publish(app, issuer, scope).await,
     }
 }
 
-/// Publishes a new CRL when the newest one is due, or does not list what was revoked since. `None` when not.
-pub async fn refresh(app: &App, issuer: &Issuer) -> Result<Option<Crl>, Error> {
+/// Publishes a new CRL when the newest one is due, or does not list what was revoked since. `None` when not, or when
+/// another process is about to.
+pub async fn refresh(app: &App, issuer: &Issuer, scope: Scope) -> Result<Option<Crl>, Error> {
     let now = app.now();
     let issuer_id = issuer.id.clone();
     let (newest, last_revocation) = app
         .db
         .read(move |conn| {
             Ok::<_, Error>((
-                store::crls::newest(conn, &issuer_id)?,
-                store::certificates::last_revocation(conn, &issuer_id)?,
+                store::crls::newest_dates(conn, &issuer_id, scope)?,
+                store::certificates::last_revocation(conn, &issuer_id, scope)?,
             ))
         })
         .await?;
@@ -99,9 +141,21 @@ pub async fn refresh(app: &App, issuer: &Issuer) -> Result<Option<Crl>, Error> {
         }
     };
     match due {
-        true => publish(app, issuer).await.map(Some),
+        true => publish_unless(app, issuer, scope, Begun::WithinAMinute).await,
         false => Ok(None),
     }
+}
+
+/// The scopes of all lists of an issuer: the complete one, and the shards that its certificates may name.
+pub async fn scopes(app: &App, issuer: &Issuer) -> Result<Vec<Scope>, Error> {
+    let issuer_id = issuer.id.clone();
+    let shards = app
+        .db
+        .read(move |conn| Ok::<_, Error>(store::crls::shards(conn, &issuer_id)?))
+        .await?;
+    Ok(std::iter::once(Scope::Complete)
+        .chain(shards.into_iter().filter_map(Scope::from_stored))
+        .collect())
 }
 
 /// A signed CRL, as published.
@@ -111,6 +165,8 @@ pub struct Crl {
     pub this_update: Timestamp,
     pub next_update: Timestamp,
     pub der: Arc<[u8]>,
+    /// Whether another list of the same scope may have been made in the same second.
+    pub(crate) shares_its_second: bool,
 }
 
 impl From<CrlRow> for Crl {
@@ -120,15 +176,47 @@ impl From<CrlRow> for Crl {
             this_update: Timestamp::from_unix(row.this_update),
             next_update: Timestamp::from_unix(row.next_update),
             der: row.der.into(),
+            shares_its_second: true,
         }
     }
 }
 
-async fn newest(app: &App, issuer: &Issuer) -> Result<Option<Crl>, Error> {
+/// The newest list of each issuer and scope, so that a list of megabytes is read from the database once.
+#[derive(Debug, Default)]
+pub(crate) struct Published(Mutex<HashMap<(String, Scope), Crl>>);
+
+/// Which one is the newest is asked every time: another node may have published.
+async fn newest(app: &App, issuer: &Issuer, scope: Scope) -> Result<Option<Crl>, Error> {
+    let key = (issuer.id.clone(), scope);
+    let kept = app.crls.lock().get(&key).cloned();
     let issuer_id = issuer.id.clone();
-    app.db
-        .read(move |conn| Ok::<_, Error>(store::crls::newest(conn, &issuer_id)?.map(Crl::from)))
-        .await
+    let newest = app
+        .db
+        .read(move |conn| {
+            let number = store::crls::newest_dates(conn, &issuer_id, scope)?.map(|dates| dates.number);
+            match &kept {
+                Some(kept) if number == Some(kept.number) => Ok::<_, Error>(Some(kept.clone())),
+                _ => match store::crls::newest(conn, &issuer_id, scope)? {
+                    None => Ok(None),
+                    Some(row) => Ok(Some(Crl {
+                        shares_its_second: store::crls::made_at(conn, &issuer_id, scope, row.this_update)? != 1,
+                        ..Crl::from(row)
+                    })),
+                },
+            }
+        })
+        .await?;
+    if let Some(newest) = &newest {
+        app.crls.lock().insert(key, newest.clone());
+    }
+    Ok(newest)
+}
+
+impl Published {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, Scope), Crl>> {
+        // Whoever panicked while it held the lock had not begun to change the map.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A CRL whose number was taken in a committed transaction; signing consumes it.
@@ -172,131 +260,153 @@ pub(crate) struct SignedCrl {
     der: Vec<u8>,
 }
 
-/// The only way to a [`ReservedCrl`].
-async fn reserve(app: &App, issuer: &Issuer) -> Result<ReservedCrl, Error> {
-    let now = app.now();
-    let draft = Draft {
-        issuer_id: issuer.id.clone(),
-        issuer: issuer.certificate.tbs_certificate().subject().clone(),
-        key_identifier: issuer.key_identifier.0.clone(),
-        signature: issuer.key.algorithm()?.identifier(),
-        lifetime: lifetime(issuer),
-    };
-    app.db
-        .write(move |conn| {
-            let reserved = draft.decide(conn, now)?;
-            let details = serde_json::json!({
-                "issuer": reserved.issuer_id,
-                "number": reserved.number,
-                "tbs_sha256": data_encoding::HEXLOWER.encode(&Sha256::digest(&reserved.tbs)),
-            });
-            audit::append(conn, now, ACTOR, Action::CrlNumberTaken, &details)?;
-            Ok::<_, Error>(reserved)
-        })
-        .await
+/// Whether a list is made although another process has begun one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    Whatever,
+    /// Whoever began it is given that long.
+    WithinAMinute,
+}
+
+/// The only way to a [`ReservedCrl`]. `None` when another process was first and `unless` says to leave it to that one.
+async fn reserve(app: &App, issuer: &Issuer, scope: Scope, unless: Begun) -> Result<Option<ReservedCrl>, Error> {
+    let signature = issuer.key.algorithm()?.identifier();
+    for _ in 0..MOST_ATTEMPTS {
+        let now = app.now();
+        let mut draft = Draft {
+            issuer_id: issuer.id.clone(),
+            scope,
+            issuer: issuer.certificate.tbs_certificate().subject().clone(),
+            key_identifier: issuer.key_identifier.0.clone(),
+            signature: signature.clone(),
+            lifetime: lifetime(issuer),
+            distribution_points: Vec::new(),
+        };
+        let issuer_id = issuer.id.clone();
+        // 1. The content, from one state of the database. Writers do not wait for it.
+        let read = app
+            .db
+            .read(move |conn| {
+                let begun = store::crls::begun(conn, &issuer_id, scope)?;
+                if let (Begun::WithinAMinute, Some(begun)) = (unless, &begun)
+                    && (0..A_MINUTE).contains(&(now.unix() - begun.begun_at))
+                    && store::crls::newest_dates(conn, &issuer_id, scope)?.map(|newest| newest.number)
+                        < Some(begun.number)
+                {
+                    return Ok::<_, Error>(None);
+                }
+                let content = Content::read(conn, &issuer_id, scope)?;
+                let points = store::crls::distribution_points(conn, &issuer_id, scope)?;
+                Ok(Some((begun, content, points)))
+            })
+            .await?;
+        let Some((begun, content, points)) = read else {
+            return Ok(None);
+        };
+        draft.distribution_points = points;
+        // 2. The number, if no other list of this scope was begun in between: a higher number must not stand on an older
+        //    content.
+        let content = Arc::new(content);
+        let reserved = app
+            .db
+            .write(move |conn| {
+                let Some(reserved) = draft.decide(conn, begun.as_ref(), &content, now)? else {
+                    return Ok(None);
+                };
+                let details = serde_json::json!({
+                    "issuer": reserved.issuer_id,
+                    "number": reserved.number,
+                    "shard": scope.stored(),
+                    "tbs_sha256": data_encoding::HEXLOWER.encode(&Sha256::digest(&reserved.tbs)),
+                });
+                audit::append(conn, now, ACTOR, Action::CrlNumberTaken, &details)?;
+                Ok::<_, Error>(Some(reserved))
+            })
+            .await?;
+        if reserved.is_some() || unless == Begun::WithinAMinute {
+            return Ok(reserved);
+        }
+    }
+    Ok(None)
+}
+
+/// What of a list one state of the database decides.
+#[derive(Debug)]
+struct Content {
+    /// When the list before it was made.
+    previous: Option<Timestamp>,
+    entries: Entries,
+}
+
+impl Content {
+    fn read(conn: &mut AnyConnection, issuer_id: &str, scope: Scope) -> Result<Self, Error> {
+        let previous = store::crls::newest_dates(conn, issuer_id, scope)?;
+        let previous = previous.map(|crl| Timestamp::from_unix(crl.this_update));
+        // RFC 5280 section 3.3: an entry stays until it has stood on one list made after the certificate expired.
+        // The last list was such a one for everything that had expired when it was made.
+        let since = previous.unwrap_or(Timestamp::EARLIEST);
+        // Page by page, so that a million entries are in memory once and as they will be sent.
+        let mut entries = Entries::default();
+        let mut after: Option<String> = None;
+        loop {
+            let page =
+                store::certificates::revoked(conn, issuer_id, scope, since.unix(), after.as_deref(), ENTRIES_PER_PAGE)?;
+            for row in &page {
+                entries.push(row)?;
+            }
+            match page.last() {
+                Some(last) => after = Some(last.serial.clone()),
+                None => return Ok(Self { previous, entries }),
+            }
+        }
+    }
 }
 
 /// What of a CRL is known before the database is asked.
 #[derive(Debug)]
 struct Draft {
     issuer_id: String,
+    scope: Scope,
     issuer: x509_cert::name::Name,
     key_identifier: OctetString,
     signature: spki::AlgorithmIdentifierOwned,
     lifetime: Span,
+    /// Of a shard: every URL that a certificate may name it by.
+    distribution_points: Vec<String>,
 }
 
 impl Draft {
-    fn decide(&self, conn: &mut AnyConnection, now: Timestamp) -> Result<ReservedCrl, Error> {
-        let previous = store::crls::newest(conn, &self.issuer_id)?;
-        let previous = previous.map(|crl| Timestamp::from_unix(crl.this_update));
+    /// `None` when `begun` is not the list of this scope that was begun last any more.
+    fn decide(
+        &self,
+        conn: &mut AnyConnection,
+        begun: Option<&BegunRow>,
+        content: &Content,
+        now: Timestamp,
+    ) -> Result<Option<ReservedCrl>, Error> {
+        if store::crls::begun(conn, &self.issuer_id, self.scope)?.as_ref() != begun {
+            return Ok(None);
+        }
         // A clock that was set back must not make this list look older than the last one.
-        let this_update = previous.map_or(now, |previous| previous.max(now));
+        let this_update = content.previous.map_or(now, |previous| previous.max(now));
         let next_update = this_update.plus(self.lifetime);
-        // RFC 5280 section 3.3: an entry stays until it has stood on one list made after the certificate expired.
-        // The last list was such a one for everything that had expired when it was made.
-        let since = previous.unwrap_or(Timestamp::EARLIEST);
-        let revoked = store::certificates::revoked(conn, &self.issuer_id, since.unix())?;
         let number = store::issuers::take_crl_number(conn, &self.issuer_id)?;
-        let tbs = self.encode(number, this_update, next_update, &revoked)?;
-        Ok(ReservedCrl {
+        let row = BegunRow {
+            issuer_id: self.issuer_id.clone(),
+            shard: self.scope.stored(),
+            number,
+            begun_at: now.unix(),
+        };
+        store::crls::begin(conn, &row)?;
+        let tbs = encode::to_be_signed(self, number, this_update, next_update, &content.entries)?;
+        Ok(Some(ReservedCrl {
             issuer_id: self.issuer_id.clone(),
             number,
             this_update: this_update.unix(),
             next_update: next_update.unix(),
             tbs,
-        })
+        }))
     }
-
-    /// RFC 5280 section 5.1.2. Built by hand, since the key identifier must be the issuer's own.
-    fn encode(
-        &self,
-        number: i64,
-        this_update: Timestamp,
-        next_update: Timestamp,
-        revoked: &[RevokedRow],
-    ) -> Result<Vec<u8>, Error> {
-        let mut entries = revoked.iter().map(entry).collect::<Result<Vec<RevokedCert>, Error>>()?;
-        entries.sort_by(|left, right| left.serial_number.as_bytes().cmp(right.serial_number.as_bytes()));
-        let number = CrlNumber(Uint::new(&number.to_be_bytes()).map_err(Error::encoding("the CRL number"))?);
-        let authority = AuthorityKeyIdentifier {
-            key_identifier: Some(self.key_identifier.clone()),
-            ..AuthorityKeyIdentifier::default()
-        };
-        TbsCertList::<x509_cert::certificate::Rfc5280> {
-            version: Version::V2,
-            signature: self.signature.clone(),
-            issuer: self.issuer.clone(),
-            this_update: certificate_time(this_update)?,
-            next_update: Some(certificate_time(next_update)?),
-            // "MUST be absent" rather than empty (RFC 5280 section 5.1.2.6).
-            revoked_certificates: (!entries.is_empty()).then_some(entries),
-            crl_extensions: Some(vec![extension(&authority)?, extension(&number)?]),
-        }
-        .to_der()
-        .map_err(Error::encoding("the CRL"))
-    }
-}
-
-/// One line of the list. The reason is left out when there is none to tell (BR 7.2.2).
-fn entry(row: &RevokedRow) -> Result<RevokedCert, Error> {
-    let unreadable = |reason: String| Error::Row {
-        kind: "certificate",
-        id: row.serial.clone(),
-        reason,
-    };
-    let serial = data_encoding::HEXLOWER
-        .decode(row.serial.as_bytes())
-        .map_err(|error| unreadable(error.to_string()))?;
-    let reason = match &row.revocation_reason {
-        None => None,
-        Some(text) => text
-            .parse::<Reason>()
-            .map_err(|error| unreadable(error.to_string()))?
-            .crl_reason(),
-    };
-    let crl_entry_extensions = match reason {
-        None => None,
-        Some(reason) => Some(vec![extension(&reason)?]),
-    };
-    let revoked_at = row
-        .revoked_at
-        .ok_or_else(|| unreadable("it is not revoked".to_owned()))?;
-    Ok(RevokedCert {
-        serial_number: SerialNumber::new(&serial).map_err(|error| unreadable(error.to_string()))?,
-        revocation_date: certificate_time(Timestamp::from_unix(revoked_at))?,
-        crl_entry_extensions,
-    })
-}
-
-/// No extension of ours in a CRL is critical: AKI and number must not be (5.2.1, 5.2.3), reasonCode neither (BR 7.2.2).
-fn extension<T: Encode + AssociatedOid>(value: &T) -> Result<Extension, Error> {
-    let value = value.to_der().map_err(Error::encoding("a CRL extension"))?;
-    Ok(Extension {
-        extn_id: T::OID,
-        critical: false,
-        extn_value: OctetString::new(value).map_err(Error::encoding("a CRL extension"))?,
-    })
 }
 
 fn certificate_time(instant: Timestamp) -> Result<x509_cert::time::Time, Error> {
@@ -322,6 +432,12 @@ fn refresh_period(app: &App, issuer: &Issuer) -> Span {
     }
 }
 
+/// With as many processes publishing the same list at the same moment something is wrong.
+const MOST_ATTEMPTS: usize = 32;
+/// In seconds: ten times what the largest list takes.
+const A_MINUTE: i64 = 60;
+/// Some two megabytes of rows.
+const ENTRIES_PER_PAGE: i64 = 10_000;
 /// Who is named in the audit log.
 const ACTOR: &str = "crl";
 /// BR 4.9.7: nextUpdate at most ten days after thisUpdate, a new list at least every seven days. Seven days and the

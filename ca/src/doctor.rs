@@ -9,6 +9,7 @@ use policies::time::{Span, Timestamp};
 
 use crate::app::App;
 use crate::config::{Caa, Trusted};
+use crate::crl::{self, Scope};
 use crate::error::{self, Error};
 use crate::issuers::Issuer;
 use crate::perspectives::Remote;
@@ -21,7 +22,10 @@ pub async fn examine(app: &App) -> Vec<Check> {
     let mut checks = vec![database(app, now).await];
     for issuer in app.issuers.all() {
         checks.push(certificate(issuer, now));
-        checks.push(revocation_list(app, issuer, now).await);
+        match crl::scopes(app, issuer).await {
+            Ok(scopes) => checks.extend(revocation_lists(app, issuer, &scopes, now).await),
+            Err(error) => checks.push(Check::failed(&format!("{}-crl", issuer.id), &error)),
+        }
     }
     checks.push(issuing_key(&app.issuers.issuing));
     checks.push(audit_log(app, now).await);
@@ -40,7 +44,7 @@ pub(crate) async fn is_ready(app: &App) -> bool {
     let checks = [
         database(app, now).await,
         issuing_key(issuing),
-        revocation_list(app, issuing, now).await,
+        revocation_list(app, issuing, Scope::Complete, now).await,
     ];
     checks.iter().all(|check| check.health != Health::Broken)
 }
@@ -127,12 +131,32 @@ fn certificate(issuer: &Issuer, now: Timestamp) -> Check {
     Check::new(&name, health, format!("valid until {}{advice}", issuer.not_after()))
 }
 
-async fn revocation_list(app: &App, issuer: &Issuer, now: Timestamp) -> Check {
-    let name = format!("{}-crl", issuer.id);
+/// The complete list, and the worst of the shards.
+async fn revocation_lists(app: &App, issuer: &Issuer, scopes: &[Scope], now: Timestamp) -> Vec<Check> {
+    let mut checks: Vec<Check> = Vec::new();
+    for scope in scopes {
+        let check = revocation_list(app, issuer, *scope, now).await;
+        match (scope, checks.get_mut(1)) {
+            (Scope::Shard(_), Some(worst)) if worst.health >= check.health => {}
+            (Scope::Shard(_), Some(worst)) => *worst = check,
+            _ => checks.push(check),
+        }
+    }
+    if let Some(worst) = checks.get_mut(1) {
+        worst.finding = format!("of {} shards the worst: {}", scopes.len() - 1, worst.finding);
+    }
+    checks
+}
+
+async fn revocation_list(app: &App, issuer: &Issuer, scope: Scope, now: Timestamp) -> Check {
+    let name = match scope {
+        Scope::Complete => format!("{}-crl", issuer.id),
+        Scope::Shard(_) => format!("{}-crl-shards", issuer.id),
+    };
     let issuer_id = issuer.id.clone();
     let newest = app
         .db
-        .read(move |conn| Ok::<_, Error>(store::crls::newest(conn, &issuer_id)?))
+        .read(move |conn| Ok::<_, Error>(store::crls::newest_dates(conn, &issuer_id, scope)?))
         .await;
     let advice = "start `sealwright ca serve`, or run `sealwright ca crl`";
     match newest {

@@ -6,6 +6,7 @@ pub mod router;
 mod accounts;
 mod acme;
 mod auth;
+mod cache;
 mod cases;
 mod certificates;
 mod challenges;

@@ -247,7 +247,7 @@ pub async fn init(options: &Options, mut parts: AppParts) -> Result<Made, Error>
     let app = App::with_config(config, parts).await?;
     let operator_token = first_operator(&app).await?;
     for issuer in app.issuers.all() {
-        crl::publish(&app, issuer).await?;
+        crl::publish(&app, issuer, crl::Scope::Complete).await?;
     }
     audit::checkpoint(&app).await?;
     drop(app);

@@ -164,6 +164,18 @@ impl Issuer {
     pub fn not_after(&self) -> Timestamp {
         self.not_after
     }
+
+    pub fn not_before(&self) -> Timestamp {
+        let seconds = self
+            .certificate
+            .tbs_certificate()
+            .validity()
+            .not_before
+            .to_unix_duration()
+            .as_secs();
+        // A certificate time is at most the end of the year 9999.
+        Timestamp::from_unix(i64::try_from(seconds).unwrap_or(i64::MAX))
+    }
 }
 
 /// What an issuer signs.

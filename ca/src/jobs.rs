@@ -11,7 +11,7 @@ use policies::time::{Span, Timestamp};
 
 use crate::app::App;
 use crate::audit::{self, Action};
-use crate::crl;
+use crate::crl::{self, Scope};
 use crate::error::{self, Error};
 use crate::issuance::{self, record};
 use crate::notices;
@@ -55,6 +55,7 @@ pub async fn tick(app: &Arc<App>, schedule: &mut Schedule) {
     }
     log("refresh the CRLs", refresh_crls(app).await);
     log("renew the OCSP responder", ocsp::renew(app).await);
+    log("sign OCSP answers ahead", ocsp::sign_ahead(app).await);
     log("retry interrupted orders", orders::retry_interrupted(app).await);
     if due(schedule.checkpoint, CHECKPOINT_PERIOD) {
         schedule.checkpoint = Some(now);
@@ -77,12 +78,14 @@ fn log(job: &'static str, outcome: Result<(), Error>) {
     }
 }
 
-/// Publishes what is due of both issuers. The failure of one does not stop the other.
+/// Publishes what is due of both issuers. The failure of one list does not stop the others.
 pub async fn refresh_crls(app: &App) -> Result<(), Error> {
     let mut outcome = Ok(());
     for issuer in app.issuers.all() {
-        if let Err(error) = crl::refresh(app, issuer).await {
-            outcome = Err(error);
+        for scope in crl::scopes(app, issuer).await? {
+            if let Err(error) = crl::refresh(app, issuer, scope).await {
+                outcome = Err(error);
+            }
         }
     }
     outcome
@@ -131,7 +134,12 @@ pub async fn recover(app: &App) -> Result<Recovered, Error> {
             abandoned = recovered.abandoned,
             "revoked certificates that a crash left half done"
         );
-        crl::publish(app, &app.issuers.issuing).await?;
+        for scope in crl::scopes(app, &app.issuers.issuing).await? {
+            match scope {
+                Scope::Complete => drop(crl::publish(app, &app.issuers.issuing, scope).await?),
+                Scope::Shard(_) => drop(crl::refresh(app, &app.issuers.issuing, scope).await?),
+            }
+        }
     }
     Ok(recovered)
 }

@@ -1,14 +1,16 @@
 //! The OCSP responder (RFC 6960, RFC 5019, RFC 9654; BR 4.9.9 and 4.9.10) for certificates of the issuing authority.
 //!
-//! Every answer is decided by the database at the moment of the question, so a revocation counts at once on every node;
-//! what was signed less than an hour ago is only signed again when the status has changed. A serial that was never
+//! An answer is decided by the database at the moment of the question, or was signed before and is known to be still true
+//! (see [`ready`]); what was signed less than an hour ago is only signed again when the status has changed. A serial that was never
 //! issued is `unknown`, never `good`.
 
 mod message;
+mod ready;
 mod responder;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +37,10 @@ use message::{
     BasicResponse, CertId, CertStatus, OcspRequest, OcspResponse, ResponderId, ResponseBytes, ResponseData,
     RevokedInfo, SingleResponse, Version,
 };
+use ready::Ready;
+#[cfg(test)]
+pub(crate) use ready::look;
+pub(crate) use ready::{sign_ahead, watch};
 pub(crate) use responder::RecordedResponder;
 use responder::Responder;
 
@@ -43,6 +49,8 @@ pub(crate) struct Ocsp {
     keys: Arc<dyn KeyStore>,
     current: tokio::sync::Mutex<Option<Arc<Responder>>>,
     signed: Mutex<HashMap<Vec<u8>, (CertStatus, Answer)>>,
+    ready: Ready,
+    pub(crate) counts: Counts,
 }
 
 impl Ocsp {
@@ -51,6 +59,8 @@ impl Ocsp {
             keys,
             current: tokio::sync::Mutex::new(None),
             signed: Mutex::new(HashMap::new()),
+            ready: Ready::default(),
+            counts: Counts::default(),
         }
     }
 }
@@ -70,6 +80,22 @@ pub(crate) struct Answer {
     pub(crate) next_update: Timestamp,
     /// Whether it fits the same question of anybody else, which one with a nonce does not.
     pub(crate) is_for_everybody: bool,
+    /// Names these bytes and no others: their SHA-256.
+    pub(crate) tag: Arc<str>,
+}
+
+impl Answer {
+    fn is_fresh(&self, now: Timestamp, longest: Span) -> bool {
+        now >= self.this_update && now.since(self.this_update) < longest
+    }
+}
+
+/// How many questions were answered in which way, since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) ready: AtomicU64,
+    pub(crate) decided: AtomicU64,
+    pub(crate) refused: AtomicU64,
 }
 
 /// Answers a request in DER.
@@ -77,8 +103,20 @@ pub(crate) struct Answer {
 /// # Errors
 /// What goes back without a signature. The reason of an internal error is in the log.
 pub(crate) async fn answer(app: &App, request: &[u8]) -> Result<Answer, ResponseStatus> {
-    let question = Question::read(request)?;
-    answer_question(app, question).await.map_err(|failure| match failure {
+    if let Some(answer) = app.ocsp.ready.find(request, app.now()) {
+        app.ocsp.counts.ready.fetch_add(1, Ordering::Relaxed);
+        return Ok(answer);
+    }
+    let answered = match Question::read(request) {
+        Ok(question) => answer_question(app, request, question).await,
+        Err(status) => Err(Failure::Status(status)),
+    };
+    let count = match &answered {
+        Ok(_) => &app.ocsp.counts.decided,
+        Err(_) => &app.ocsp.counts.refused,
+    };
+    count.fetch_add(1, Ordering::Relaxed);
+    answered.map_err(|failure| match failure {
         Failure::Status(status) => status,
         Failure::Error(error) => {
             let status = match error.is_temporary() {
@@ -169,7 +207,7 @@ impl Question {
     }
 }
 
-async fn answer_question(app: &App, question: Question) -> Result<Answer, Failure> {
+async fn answer_question(app: &App, request: &[u8], question: Question) -> Result<Answer, Failure> {
     let now = app.now();
     let issuer = &app.issuers.issuing;
     // 1. Only for our own certificates.
@@ -181,15 +219,21 @@ async fn answer_question(app: &App, question: Question) -> Result<Answer, Failur
     // 2. What the database says now.
     let issuer_id = issuer.id.clone();
     let asked = question.certificates;
-    let statuses = app
+    let (sequence, statuses) = app
         .db
         .read(move |conn| {
-            asked
+            let sequence = store::audit::head(conn)?.map_or(0, |row| row.sequence);
+            let statuses = asked
                 .iter()
                 .map(|certificate| Ok((status(conn, &issuer_id, certificate)?, certificate.clone())))
-                .collect::<Result<Vec<(CertStatus, CertId)>, Error>>()
+                .collect::<Result<Vec<(CertStatus, CertId)>, Error>>()?;
+            Ok::<_, Error>((sequence, statuses))
         })
         .await?;
+    let serial = statuses
+        .first()
+        .map(|(_, certificate)| data_encoding::HEXLOWER.encode(certificate.serial_number.as_bytes()))
+        .unwrap_or_default();
     // 3. The same answer as before, if it is still true and fresh.
     let cache_key = match (&*statuses, &question.nonce) {
         ([(_, certificate)], None) => Some(certificate.to_der().map_err(Error::encoding("an OCSP answer"))?),
@@ -199,9 +243,9 @@ async fn answer_question(app: &App, question: Question) -> Result<Answer, Failur
         let signed = app.ocsp.signed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((status, answer)) = signed.get(key)
             && statuses.first().is_some_and(|(current, _)| current == status)
-            && now >= answer.this_update
-            && now.since(answer.this_update) < SIGN_AGAIN_AFTER
+            && answer.is_fresh(now, SIGN_AGAIN_AFTER)
         {
+            app.ocsp.ready.keep(request, &serial, sequence, answer.clone());
             return Ok(answer.clone());
         }
     }
@@ -229,6 +273,7 @@ async fn answer_question(app: &App, question: Question) -> Result<Answer, Failur
     };
     let der = on_blocking_thread(move || sign(&responder, data)).await?;
     let answer = Answer {
+        tag: data_encoding::HEXLOWER.encode(&Sha256::digest(&der)).into(),
         der: der.into(),
         this_update: now,
         next_update,
@@ -243,6 +288,8 @@ async fn answer_question(app: &App, question: Question) -> Result<Answer, Failur
             signed.clear();
         }
         signed.insert(key, (status, answer.clone()));
+        drop(signed);
+        app.ocsp.ready.keep(request, &serial, sequence, answer.clone());
     }
     Ok(answer)
 }
@@ -343,6 +390,8 @@ const BASIC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1
 const VALIDITY: Span = Span::days(3);
 /// BR 4.9.10: at least eight hours before nextUpdate, and at most four days after thisUpdate.
 const SIGN_AGAIN_AFTER: Span = Span::hours(1);
+/// What is signed ahead is signed again before it is too old to be used.
+const AHEAD_AGAIN_AFTER: Span = Span::minutes(30);
 /// A third of the life of a responder's certificate.
 const RENEW_BEFORE: Span = Span::days(10);
 /// A request about one certificate has some 80 octets, and another 140 with the longest nonce.

@@ -1,6 +1,6 @@
 //! Revocation (BR 4.9): who may, for which reason, and what follows.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::accounts::{AccountId, Caller, Role};
 use crate::app::App;
 use crate::audit::{self, Action};
 use crate::certificates::{self, Certificate};
-use crate::crl;
+use crate::crl::{self, Scope};
 use crate::error::Error;
 use crate::store;
 use crate::store::certificates::CertificateRow;
@@ -29,9 +29,9 @@ use crate::validation::retry_waiting_orders;
 /// When the CRL cannot be made now, the certificate is revoked nevertheless and the CRL follows with the next run of
 /// [`crate::jobs::refresh_crls`].
 pub async fn revoke(app: &Arc<App>, caller: &Caller, serial: &str, reason: Reason) -> Result<Certificate, Error> {
-    let (certificate, changed) = record(app, caller, serial, reason).await?;
-    if changed {
-        publish(app, std::slice::from_ref(&certificate)).await;
+    let (certificate, scopes) = record(app, caller, serial, reason).await?;
+    if !scopes.is_empty() {
+        publish(app, std::slice::from_ref(&certificate), &scopes).await;
     }
     Ok(certificate)
 }
@@ -65,10 +65,14 @@ pub async fn revoke_all(
 ) -> Result<Vec<String>, Error> {
     let serials = revocable(app, caller, account).await?;
     let mut revoked = Vec::new();
+    let mut scopes = BTreeSet::new();
     let mut outcome = Ok(());
     for serial in &serials {
         match record(app, caller, serial, reason).await {
-            Ok((certificate, _)) => revoked.push(certificate),
+            Ok((certificate, of_certificate)) => {
+                revoked.push(certificate);
+                scopes.extend(of_certificate);
+            }
             Err(error) => {
                 outcome = Err(error);
                 break;
@@ -77,22 +81,25 @@ pub async fn revoke_all(
         done(revoked.len(), serials.len());
     }
     if !revoked.is_empty() {
-        publish(app, &revoked).await;
+        publish(app, &revoked, &scopes).await;
     }
     outcome.map(|()| serials)
 }
 
-/// The CRL that lists the revoked certificates, and the orders that may have waited for their seats.
+/// The CRLs that list the revoked certificates, and the orders that may have waited for their seats.
 ///
 /// The revocations are committed: a CRL that cannot be made now is no reason to tell the caller that they failed.
-async fn publish(app: &Arc<App>, revoked: &[Certificate]) {
-    if let Err(error) = crl::publish(app, &app.issuers.issuing).await {
-        let error = crate::error::chain(&error);
-        tracing::error!(
-            certificates = revoked.len(),
-            error,
-            "could not publish a CRL after a revocation"
-        );
+async fn publish(app: &Arc<App>, revoked: &[Certificate], scopes: &BTreeSet<Scope>) {
+    for scope in scopes {
+        if let Err(error) = crl::publish(app, &app.issuers.issuing, *scope).await {
+            let error = crate::error::chain(&error);
+            tracing::error!(
+                certificates = revoked.len(),
+                %scope,
+                error,
+                "could not publish a CRL after a revocation"
+            );
+        }
     }
     let freed = revoked.iter().filter(|certificate| certificate.tier == Tier::V4);
     let accounts: HashSet<&AccountId> = freed.map(|certificate| &certificate.account).collect();
@@ -101,8 +108,16 @@ async fn publish(app: &Arc<App>, revoked: &[Certificate]) {
     }
 }
 
-/// Writes the revocation down; `false` when there is nothing new.
-async fn record(app: &Arc<App>, caller: &Caller, serial: &str, reason: Reason) -> Result<(Certificate, bool), Error> {
+/// Writes the revocation down, and says which lists have to change at once; none when there is nothing new.
+///
+/// A certificate that names a shard is looked up there. The complete list, which may be large, follows with the next run of
+/// [`crate::jobs::refresh_crls`].
+async fn record(
+    app: &Arc<App>,
+    caller: &Caller,
+    serial: &str,
+    reason: Reason,
+) -> Result<(Certificate, BTreeSet<Scope>), Error> {
     let account = match caller.role {
         Role::Operator | Role::Officer => None,
         Role::Subscriber | Role::Gateway => match &caller.account {
@@ -120,7 +135,7 @@ async fn record(app: &Arc<App>, caller: &Caller, serial: &str, reason: Reason) -
     let issuer_id = app.issuers.issuing.id.clone();
     let serial = serial.to_owned();
     let actor = caller.principal_id.to_string();
-    let (row, changed) = app
+    let (row, scopes) = app
         .db
         .write(move |conn| {
             let found = store::certificates::find_by_serial(conn, &issuer_id, &serial)?;
@@ -139,6 +154,7 @@ async fn record(app: &Arc<App>, caller: &Caller, serial: &str, reason: Reason) -
                 });
             }
             let reason_text = reason.stored();
+            let mut scopes = BTreeSet::from([row.scope()?]);
             match (row.revoked_at, row.revocation_reason.as_deref()) {
                 (None, _) => {
                     if !store::certificates::revoke(conn, &row.id, now.unix(), reason_text)? {
@@ -151,8 +167,10 @@ async fn record(app: &Arc<App>, caller: &Caller, serial: &str, reason: Reason) -
                 }
                 (Some(_), before) if reason == Reason::KeyCompromise && before != reason_text => {
                     store::certificates::set_revocation_reason(conn, &row.id, reason.as_ref())?;
+                    // Its date is not new, so that nothing else would tell the complete list.
+                    scopes.insert(Scope::Complete);
                 }
-                (Some(_), _) => return Ok((row, false)),
+                (Some(_), _) => return Ok((row, BTreeSet::new())),
             }
             append(conn, now, &actor, &row, reason)?;
             if let (Reason::KeyCompromise, Some(key)) = (reason, &row.spki_sha256) {
@@ -162,6 +180,7 @@ async fn record(app: &Arc<App>, caller: &Caller, serial: &str, reason: Reason) -
                 for other in store::certificates::unrevoked_of_key(conn, key, now.unix())? {
                     if store::certificates::revoke(conn, &other.id, now.unix(), reason.stored())? {
                         append(conn, now, &actor, &other, reason)?;
+                        scopes.insert(other.scope()?);
                     }
                 }
             }
@@ -170,10 +189,10 @@ async fn record(app: &Arc<App>, caller: &Caller, serial: &str, reason: Reason) -
                 kind: "certificate",
                 id: serial.clone(),
             })?;
-            Ok((row, true))
+            Ok((row, scopes))
         })
         .await?;
-    Ok((Certificate::from_row(row)?, changed))
+    Ok((Certificate::from_row(row)?, scopes))
 }
 
 fn append(

@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::error::{self, Error};
 use crate::http::router;
 use crate::jobs;
+use crate::ocsp;
 
 /// Starts certificate authorities.
 #[derive(Debug)]
@@ -83,6 +84,15 @@ impl Server {
                     let _ = stop_replies.changed().await;
                 };
                 replies.run(until_stopped).await;
+            });
+        }
+        if app.config().ocsp.enabled {
+            let (app, mut stopped) = (Arc::clone(&app), stop_jobs.subscribe());
+            tasks.spawn(async move {
+                let until_stopped = async move {
+                    let _ = stopped.changed().await;
+                };
+                ocsp::watch(app, until_stopped).await;
             });
         }
         let jobs_app = Arc::clone(&app);

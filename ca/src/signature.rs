@@ -174,6 +174,32 @@ pub(crate) fn signed_part(der: &[u8]) -> Result<&[u8], der::Error> {
     content.get(..length).ok_or_else(|| der::ErrorKind::Overlength.into())
 }
 
+/// A certificate, CRL or anything else of the form `SEQUENCE { signed part, algorithm, BIT STRING }`.
+pub(crate) struct SignedParts<'a> {
+    /// With its own header.
+    pub(crate) signed: &'a [u8],
+    pub(crate) algorithm: AlgorithmIdentifierOwned,
+    pub(crate) signature: &'a [u8],
+}
+
+/// Takes the three parts apart without reading the first one, which may be large.
+pub(crate) fn signed_parts(der: &[u8]) -> Result<SignedParts<'_>, der::Error> {
+    let signed = signed_part(der)?;
+    let content = <&der::asn1::SequenceRef>::from_der(der)?.as_bytes();
+    // `signed_part` has found that many octets at the beginning of the content.
+    let rest = content.get(signed.len()..).ok_or(der::ErrorKind::Overlength)?;
+    let (algorithm, rest) = AlgorithmIdentifierOwned::from_der_partial(rest)?;
+    let signature = der::asn1::BitStringRef::from_der(rest)?;
+    Ok(SignedParts {
+        signed,
+        algorithm,
+        // A signature is a whole number of octets.
+        signature: signature.as_bytes().ok_or(der::ErrorKind::Length {
+            tag: der::Tag::BitString,
+        })?,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

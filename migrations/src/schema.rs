@@ -176,6 +176,7 @@ diesel::table! {
         revoked_at -> Nullable<BigInt>,
         revocation_reason -> Nullable<Text>,
         spki_sha256 -> Nullable<Binary>,
+        crl_shard -> Integer,
     }
 }
 
@@ -204,6 +205,24 @@ diesel::table! {
         this_update -> BigInt,
         next_update -> BigInt,
         der -> Binary,
+        shard -> Integer,
+    }
+}
+
+diesel::table! {
+    crl_shards (issuer_id, shard, url) {
+        issuer_id -> Text,
+        shard -> Integer,
+        url -> Text,
+    }
+}
+
+diesel::table! {
+    crls_begun (issuer_id, shard) {
+        issuer_id -> Text,
+        shard -> Integer,
+        number -> BigInt,
+        begun_at -> BigInt,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The resources through their routers, without a network.
 
 mod access;
+mod caching;
 mod confirm;
 mod directory;
 mod plans;

@@ -8,6 +8,7 @@ use rand_core::CryptoRng;
 use x509_cert::serial_number::SerialNumber;
 
 use crate::app::App;
+use crate::crl::Scope;
 use crate::error::Error;
 use crate::issuers::Issuer;
 
@@ -24,9 +25,11 @@ pub(super) struct Prepared {
 /// Puts the certificate together: what the profile and the evidence say, a new serial, the dates.
 pub(super) fn prepare(app: &App, issuer: &Issuer, approved: &Approved, now: Timestamp) -> Result<Prepared, Error> {
     let names = issuer.names()?;
-    let locations = locations(app, issuer)?;
-    let template = approved.template(&names, &locations)?;
     let serial = app.with_rng(random_serial)?;
+    let mut locations = locations(app, issuer)?;
+    let scope = Scope::of_serial(&serial, app.config.issuance.crl_shards);
+    locations.revocation_list = scope.url(&app.config.public_url, &issuer.id)?;
+    let template = approved.template(&names, &locations)?;
     let validity = validity(app, issuer, approved, now)?;
     let tbs = template.to_be_signed(&serial, validity, &names)?;
     Ok(Prepared {

@@ -13,6 +13,7 @@ use x509_cert::certificate::TbsCertificate;
 use crate::app::App;
 use crate::audit::{self, Action};
 use crate::caa::{Permission, Reliance};
+use crate::crl;
 use crate::error::Error;
 use crate::issuers::Issuer;
 use crate::orders::PendingOrder;
@@ -87,6 +88,7 @@ pub(super) fn record(
             serial,
         });
     }
+    let scope = crl::of_certificate(&tbs, &issuer.id, &serial)?;
     let key = subject_keys::spki_sha256(tbs.subject_public_key_info())?;
     let instant = |time: &x509_cert::time::Time| {
         // A certificate time is at most the end of the year 9999.
@@ -114,6 +116,7 @@ pub(super) fn record(
         revoked_at: None,
         revocation_reason: None,
         spki_sha256: Some(key.clone()),
+        crl_shard: scope.stored(),
     };
     // One proof may serve two purposes, such as control of a domain.
     let evidence: BTreeSet<String> = approved.evidence().iter().map(|id| id.as_ref().to_owned()).collect();
@@ -124,6 +127,7 @@ pub(super) fn record(
         "order": row.order_id,
         "tier": approved.tier().as_ref(),
         "generation": approved.generation().as_ref(),
+        "crl_shard": row.crl_shard,
         "profile_sha256": data_encoding::HEXLOWER.encode(&row.profile_sha256),
         "tbs_sha256": data_encoding::HEXLOWER.encode(&row.tbs_sha256),
         "evidence": evidence,

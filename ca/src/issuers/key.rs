@@ -81,14 +81,11 @@ impl IssuingKey {
             return Err(fault("it was prepared for another issuer"));
         }
         let der = self.sign(reserved.tbs())?;
-        let list = x509_cert::crl::CertificateList::<x509_cert::certificate::Rfc5280>::from_der(&der)
-            .map_err(|_| fault("it cannot be read back"))?;
-        let same = signature::signed_part(&der).is_ok_and(|tbs| tbs == reserved.tbs());
-        if !same {
+        let parts = signature::signed_parts(&der).map_err(|_| fault("it cannot be read back"))?;
+        if parts.signed != reserved.tbs() {
             return Err(fault("it does not hold the bytes that were decided"));
         }
-        let signature = list.signature.as_bytes().unwrap_or_default();
-        if !signature::is_valid(&self.public_key, &list.signature_algorithm, reserved.tbs(), signature) {
+        if !signature::is_valid(&self.public_key, &parts.algorithm, reserved.tbs(), parts.signature) {
             return Err(fault("its signature is not valid"));
         }
         Ok(reserved.into_signed(der))

@@ -4,6 +4,8 @@ use diesel::prelude::*;
 use migrations::AnyConnection;
 use migrations::schema::{audit_checkpoints, audit_log};
 
+use crate::audit::Action;
+
 /// One row of the chain, exactly as hashed.
 #[derive(Clone, Debug, PartialEq, Eq, Insertable, Queryable, Selectable)]
 #[diesel(table_name = audit_log)]
@@ -119,5 +121,21 @@ pub(crate) fn checkpoints(
         .filter(audit_checkpoints::sequence.gt(after_sequence))
         .order(audit_checkpoints::sequence.asc())
         .limit(limit)
+        .load(conn)
+}
+
+/// The details of the rows after `sequence` that have one of the actions.
+pub(crate) fn details_of(conn: &mut AnyConnection, actions: &[Action], sequence: i64) -> QueryResult<Vec<String>> {
+    audit_log::table
+        .filter(audit_log::sequence.gt(sequence))
+        .filter(
+            audit_log::action.eq_any(
+                actions
+                    .iter()
+                    .map(|action| action.as_ref().to_owned())
+                    .collect::<Vec<_>>(),
+            ),
+        )
+        .select(audit_log::details)
         .load(conn)
 }

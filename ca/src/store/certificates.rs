@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::crl::Scope;
+use crate::error::Error;
 pub(crate) use ca_api::CertificateState as Worth;
 use diesel::prelude::*;
 use migrations::schema::{certificate_evidence, certificates};
@@ -73,6 +75,19 @@ pub(crate) struct CertificateRow {
     pub(crate) revoked_at: Option<i64>,
     pub(crate) revocation_reason: Option<String>,
     pub(crate) spki_sha256: Option<Vec<u8>>,
+    /// [`Scope::stored`] of the list that the certificate names.
+    pub(crate) crl_shard: i32,
+}
+
+impl CertificateRow {
+    /// The list that the certificate names.
+    pub(crate) fn scope(&self) -> Result<Scope, Error> {
+        Scope::from_stored(self.crl_shard).ok_or_else(|| Error::Row {
+            kind: "certificate",
+            id: self.id.clone(),
+            reason: format!("it names the shard {}", self.crl_shard),
+        })
+    }
 }
 
 pub(crate) fn insert(conn: &mut AnyConnection, row: &CertificateRow) -> QueryResult<()> {
@@ -212,24 +227,65 @@ pub(crate) struct RevokedRow {
     pub(crate) revocation_reason: Option<String>,
 }
 
-/// Everything revoked that had not expired at `since`, in the order of the serials.
-pub(crate) fn revoked(conn: &mut AnyConnection, issuer_id: &str, since: i64) -> QueryResult<Vec<RevokedRow>> {
-    certificates::table
-        .filter(certificates::issuer_id.eq(issuer_id))
+/// What was revoked and had not expired at `since`, in the order of the serials, after the serial `after`.
+pub(crate) fn revoked(
+    conn: &mut AnyConnection,
+    issuer_id: &str,
+    scope: Scope,
+    since: i64,
+    after: Option<&str>,
+    limit: i64,
+) -> QueryResult<Vec<RevokedRow>> {
+    let mut query = certificates::table
+        .filter(certificates::issuer_id.eq(issuer_id.to_owned()))
         .filter(certificates::revoked_at.is_not_null())
         .filter(certificates::not_after.ge(since))
+        // No serial is empty.
+        .filter(certificates::serial.gt(after.unwrap_or_default().to_owned()))
         .select(RevokedRow::as_select())
         .order(certificates::serial.asc())
-        .load(conn)
+        .limit(limit)
+        .into_boxed();
+    if let Scope::Shard(_) = scope {
+        query = query.filter(certificates::crl_shard.eq(scope.stored()));
+    }
+    query.load(conn)
 }
 
-/// When the issuer's certificates were last revoked.
-pub(crate) fn last_revocation(conn: &mut AnyConnection, issuer_id: &str) -> QueryResult<Option<i64>> {
+/// When the issuer's certificates of a scope were last revoked.
+pub(crate) fn last_revocation(conn: &mut AnyConnection, issuer_id: &str, scope: Scope) -> QueryResult<Option<i64>> {
+    // The newest row rather than a maximum: both databases take it from the end of an index.
+    let mut query = certificates::table
+        .filter(certificates::issuer_id.eq(issuer_id.to_owned()))
+        .filter(certificates::revoked_at.is_not_null())
+        .select(certificates::revoked_at)
+        .order(certificates::revoked_at.desc())
+        .into_boxed();
+    if let Scope::Shard(_) = scope {
+        query = query.filter(certificates::crl_shard.eq(scope.stored()));
+    }
+    Ok(query.first::<Option<i64>>(conn).optional()?.flatten())
+}
+
+/// Identifiers and serials of certificates that are signed and neither revoked nor expired, after the identifier `after`.
+pub(crate) fn valid_serials(
+    conn: &mut AnyConnection,
+    issuer_id: &str,
+    instant: i64,
+    after: Option<&str>,
+    limit: i64,
+) -> QueryResult<Vec<(String, String)>> {
     certificates::table
         .filter(certificates::issuer_id.eq(issuer_id))
-        .filter(certificates::revoked_at.is_not_null())
-        .select(diesel::dsl::max(certificates::revoked_at))
-        .first(conn)
+        .filter(certificates::state.eq(AsText(CertificateState::Signed)))
+        .filter(certificates::revoked_at.is_null())
+        .filter(certificates::not_after.ge(instant))
+        // No identifier is empty.
+        .filter(certificates::id.gt(after.unwrap_or_default().to_owned()))
+        .select((certificates::id, certificates::serial))
+        .order(certificates::id.asc())
+        .limit(limit)
+        .load(conn)
 }
 
 /// Certificates whose key was not written down, oldest first.

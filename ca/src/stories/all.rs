@@ -26,6 +26,8 @@ mod plans;
 mod rosters;
 #[path = "revocation.rs"]
 mod revocation;
+#[path = "shards.rs"]
+mod shards;
 
 /// A world on this database, or the end of the test when there is no server for it.
 macro_rules! world {

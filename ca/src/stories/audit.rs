@@ -74,7 +74,7 @@ async fn invariant_07_nothing_is_ordered_or_signed_when_the_log_cannot_append() 
     let before = world.keys.signatures();
     let error = place(&world.app, &ada, order(ADA, TierChoice::Best)).await.unwrap_err();
     assert!(matches!(error, Error::Database(_)), "{error}");
-    let error = crl::publish(&world.app, world.app.issuers().issuing())
+    let error = crl::publish(&world.app, world.app.issuers().issuing(), crl::Scope::Complete)
         .await
         .unwrap_err();
     assert!(matches!(error, Error::Database(_)), "{error}");

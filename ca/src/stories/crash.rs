@@ -216,7 +216,9 @@ async fn crash_in_a_group(step: Step, database: Database) {
 const IN_A_GROUP: usize = 12;
 
 async fn is_listed(world: &World, serial: &str) -> bool {
-    let crl = crl::current(&world.app, world.app.issuers().issuing()).await.unwrap();
+    let crl = crl::current(&world.app, world.app.issuers().issuing(), crl::Scope::Complete)
+        .await
+        .unwrap();
     let number = openssl::bn::BigNum::from_hex_str(serial)
         .unwrap()
         .to_asn1_integer()

@@ -321,3 +321,77 @@ async fn invariant_01_a_responder_is_recorded_linted_and_renewed() {
     assert_eq!(count("responder-issued").await, 2);
     crate::audit::verify(app).await.unwrap();
 }
+
+/// Whether the database was asked for an answer is seen by what the program counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_ready_go_out_while_somebody_watches_and_never_after_a_revocation() {
+    let site = Site::new().await;
+    let app = &site.world.app;
+    let serial = format!("0x{}", site.serial);
+    let request = site.request(&["-serial", &serial, "-no_nonce"]);
+    let counts = || {
+        let counts = &app.ocsp.counts;
+        [&counts.ready, &counts.decided].map(|count| count.load(std::sync::atomic::Ordering::Relaxed))
+    };
+    // Nobody watches: every answer is decided.
+    let first = ocsp::answer(app, &request).await.unwrap();
+    ocsp::answer(app, &request).await.unwrap();
+    assert_eq!(counts(), [0, 2]);
+    ocsp::look(app).await.unwrap();
+    ocsp::answer(app, &request).await.unwrap();
+    let ready = ocsp::answer(app, &request).await.unwrap();
+    assert_eq!(counts(), [1, 3]);
+    assert_eq!(ready.der, first.der);
+    // With a nonce it is decided as before.
+    let with_nonce = site.request(&["-serial", &serial, "-nonce"]);
+    ocsp::answer(app, &with_nonce).await.unwrap();
+    ocsp::answer(app, &with_nonce).await.unwrap();
+    assert_eq!(counts(), [1, 5]);
+    // Another process revokes: seen with the next look.
+    let (parts, _) = crate::testing::parts(
+        9,
+        &site.world.clock,
+        &site.world.keys,
+        Arc::new(crate::issuance::TracingObserver),
+    );
+    let other = crate::app::App::open(&site.world.folder, parts).await.unwrap();
+    revocation::revoke(&other, &site.alice, &site.serial, Reason::Superseded)
+        .await
+        .unwrap();
+    ocsp::look(app).await.unwrap();
+    let revoked = ocsp::answer(app, &request).await.unwrap();
+    assert_ne!(revoked.der, first.der);
+    assert_ne!(revoked.tag, first.tag);
+    assert_eq!(counts(), [1, 6]);
+    assert_eq!(ocsp::answer(app, &request).await.unwrap().der, revoked.der);
+    assert_eq!(counts(), [2, 6]);
+    // An hour later it is signed again.
+    site.world.clock.advance(Span::hours(1));
+    assert_ne!(ocsp::answer(app, &request).await.unwrap().der, revoked.der);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_signed_before_anybody_asks() {
+    let site = Site::new().await;
+    let app = &site.world.app;
+    ocsp::look(app).await.unwrap();
+    ocsp::sign_ahead(app).await.unwrap();
+    let signatures = site.world.keys.signatures();
+    let serial = format!("0x{}", site.serial);
+    let request = site.request(&["-serial", &serial, "-no_nonce"]);
+    let answer = ocsp::answer(app, &request).await.unwrap();
+    assert_eq!(site.world.keys.signatures(), signatures);
+    assert_eq!(app.ocsp.counts.ready.load(std::sync::atomic::Ordering::Relaxed), 1);
+    // What OpenSSL asks is what was signed ahead, and it takes the answer.
+    let file = site.path("ahead.der");
+    std::fs::write(&file, &*answer.der).unwrap();
+    let (issuer, both) = (site.path("issuing.pem"), site.path("both.pem"));
+    let said = openssl(&[
+        "-respin", &file, "-issuer", &issuer, "-serial", &serial, "-CAfile", &both,
+    ]);
+    assert!(said.contains("Response verify OK") && said.contains(": good"), "{said}");
+    // Everything of the page is there: the second time nothing is signed.
+    ocsp::sign_ahead(app).await.unwrap();
+    ocsp::sign_ahead(app).await.unwrap();
+    assert_eq!(site.world.keys.signatures(), signatures);
+}

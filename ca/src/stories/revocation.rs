@@ -41,7 +41,7 @@ fn is_listed(world: &World, crl: &Crl, serial: &str) -> bool {
 }
 
 async fn current(world: &World) -> Crl {
-    crl::current(&world.app, world.app.issuers().issuing()).await.unwrap()
+    crl::current(&world.app, world.app.issuers().issuing(), crl::Scope::Complete).await.unwrap()
 }
 
 #[tokio::test]
@@ -193,14 +193,14 @@ async fn invariant_08_numbers_strictly_increase_and_lists_end_within_ten_days() 
     let mut last = current(&world).await;
     for hours in [0, 1, 24, 24 * 6, 24 * 30] {
         world.clock.advance(Span::hours(hours));
-        let next = crl::publish(&world.app, issuing).await.unwrap();
+        let next = crl::publish(&world.app, issuing, crl::Scope::Complete).await.unwrap();
         assert!(next.number > last.number);
         assert!(next.this_update >= last.this_update);
         assert!(next.next_update.since(next.this_update) <= Span::days(10));
         openssl_list(&world, &next);
         last = next;
     }
-    let root = crl::publish(&world.app, world.app.issuers().root()).await.unwrap();
+    let root = crl::publish(&world.app, world.app.issuers().root(), crl::Scope::Complete).await.unwrap();
     assert!(root.next_update.since(root.this_update) <= Span::days(365));
 }
 
@@ -211,7 +211,7 @@ async fn invariant_08_numbers_are_given_out_once_when_many_publish() {
     let publishing: Vec<_> = (0..6)
         .map(|_| {
             let app = world.app.clone();
-            tokio::spawn(async move { crl::publish(&app, app.issuers().issuing()).await })
+            tokio::spawn(async move { crl::publish(&app, app.issuers().issuing(), crl::Scope::Complete).await })
         })
         .collect();
     for published in publishing {
@@ -242,9 +242,9 @@ async fn invariant_08_numbers_are_given_out_once_when_many_publish() {
 #[tokio::test]
 async fn invariant_08_a_clock_that_is_set_back_does_not_make_an_older_list() {
     let world = world!();
-    let before = crl::publish(&world.app, world.app.issuers().issuing()).await.unwrap();
+    let before = crl::publish(&world.app, world.app.issuers().issuing(), crl::Scope::Complete).await.unwrap();
     world.clock.set(world.app.now().minus(Span::days(3)));
-    let after = crl::publish(&world.app, world.app.issuers().issuing()).await.unwrap();
+    let after = crl::publish(&world.app, world.app.issuers().issuing(), crl::Scope::Complete).await.unwrap();
     assert!(after.number > before.number);
     assert_eq!(after.this_update, before.this_update);
 }
@@ -266,11 +266,11 @@ async fn invariant_08_a_serial_stays_listed_until_a_list_after_its_expiry() {
         not_after.plus(Span::days(100)),
     ] {
         world.clock.set(at);
-        let crl = crl::publish(&world.app, issuing).await.unwrap();
+        let crl = crl::publish(&world.app, issuing, crl::Scope::Complete).await.unwrap();
         assert!(is_listed(&world, &crl, &serial), "{at}");
     }
     world.clock.advance(Span::days(1));
-    let crl = crl::publish(&world.app, issuing).await.unwrap();
+    let crl = crl::publish(&world.app, issuing, crl::Scope::Complete).await.unwrap();
     assert!(!is_listed(&world, &crl, &serial));
 }
 
@@ -280,13 +280,13 @@ async fn lists_are_made_when_they_are_due_and_not_before() {
     let issuing = world.app.issuers().issuing();
     let first = current(&world).await.number;
     world.clock.advance(Span::hours(23));
-    assert!(crl::refresh(&world.app, issuing).await.unwrap().is_none());
+    assert!(crl::refresh(&world.app, issuing, crl::Scope::Complete).await.unwrap().is_none());
     world.clock.advance(Span::hours(1));
     assert_eq!(
-        crl::refresh(&world.app, issuing).await.unwrap().unwrap().number,
+        crl::refresh(&world.app, issuing, crl::Scope::Complete).await.unwrap().unwrap().number,
         first + 1
     );
-    assert!(crl::refresh(&world.app, issuing).await.unwrap().is_none());
+    assert!(crl::refresh(&world.app, issuing, crl::Scope::Complete).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -294,13 +294,13 @@ async fn a_list_with_a_wrong_signature_is_not_published() {
     let world = world!();
     let before = current(&world).await;
     world.keys.act(Act::SignOther);
-    let error = crl::publish(&world.app, world.app.issuers().issuing())
+    let error = crl::publish(&world.app, world.app.issuers().issuing(), crl::Scope::Complete)
         .await
         .unwrap_err();
     assert!(matches!(error, Error::OwnSignature { .. }), "{error}");
     assert_eq!(current(&world).await, before);
     world.keys.act(Act::Sign);
-    let after = crl::publish(&world.app, world.app.issuers().issuing()).await.unwrap();
+    let after = crl::publish(&world.app, world.app.issuers().issuing(), crl::Scope::Complete).await.unwrap();
     assert_eq!(
         after.number,
         before.number + 2,

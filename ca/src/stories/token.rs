@@ -52,7 +52,7 @@ fn invariant_12_an_authority_lives_with_its_keys_in_a_token() {
             .await
             .unwrap();
         let issuing = world.app.issuers().issuing();
-        let crl = crl::current(&world.app, issuing).await.unwrap();
+        let crl = crl::current(&world.app, issuing, crl::Scope::Complete).await.unwrap();
         let list = x509_cert::crl::CertificateList::<x509_cert::certificate::Rfc5280>::from_der(&crl.der).unwrap();
         let entries = list.tbs_cert_list.revoked_certificates.unwrap();
         assert_eq!(entries.len(), 1);
