@@ -22,6 +22,7 @@ use crate::error::Error;
 use crate::issuance::{IssuanceObserver, TracingObserver};
 use crate::issuers::Issuers;
 use crate::mail::Mailer;
+use crate::metrics::Counts;
 use crate::ocsp::Ocsp;
 use crate::perspectives::Panel;
 use crate::subject_keys::{self, WeakKeys};
@@ -40,6 +41,7 @@ pub struct App {
     pub(crate) weak_keys: WeakKeys,
     pub(crate) ocsp: Ocsp,
     pub(crate) crls: Published,
+    pub(crate) counts: Counts,
     pub(crate) audit_key: AuditKey,
     pub(crate) observer: Arc<dyn IssuanceObserver>,
     pub(crate) dns: dns::Resolver,
@@ -155,6 +157,7 @@ impl App {
             weak_keys,
             ocsp,
             crls: Published::default(),
+            counts: Counts::default(),
             observer: parts.observer,
             dns,
             fetch,

@@ -6,6 +6,7 @@
 mod account;
 mod acme;
 mod audit;
+mod bench;
 mod certificate;
 mod crl;
 mod directory;
@@ -17,6 +18,7 @@ mod lint;
 mod output;
 mod perspective;
 mod plan;
+mod report;
 mod roster;
 mod serve;
 mod token;
@@ -35,6 +37,7 @@ use crate::error::{self, Error};
 use crate::evidence_pack::PackError;
 use crate::revocation::Reason;
 
+pub use bench::Arguments as BenchArguments;
 use output::Format;
 
 /// The commands of the certificate authority.
@@ -85,6 +88,9 @@ pub enum Command {
     /// ACME: keys for clients, what they have ordered, and the DNS records it needs
     #[command(subcommand)]
     Acme(acme::Command),
+    /// Problem reports: what anybody says of a certificate, and what is due by when
+    #[command(subcommand)]
+    Report(report::Command),
     /// Tokens: who may call the API
     #[command(subcommand)]
     Token(token::Command),
@@ -105,6 +111,9 @@ pub enum Command {
     /// Look at everything that has to work, and say what needs attention
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(Data),
+    /// Measure signing, issuing, OCSP and CRLs on this machine; needs no data folder
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(bench::Arguments),
     /// Check anybody's certificates against the S/MIME Baseline Requirements; needs no data folder
     #[command(after_help = lint::EXAMPLES)]
     Lint(lint::LintArguments),
@@ -130,6 +139,7 @@ pub fn run(command: Command, clock: Arc<dyn Clock>) -> ExitCode {
     };
     let json = match &command {
         Command::Perspective(command) => command.json(),
+        Command::Bench(arguments) => arguments.json,
         command => command.data().is_some_and(|data| data.json),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -229,7 +239,7 @@ impl Command {
     /// `None` for a command that needs no data folder.
     fn data(&self) -> Option<&Data> {
         Some(match self {
-            Self::Lint(_) | Self::CheckEvidence(_) => return None,
+            Self::Lint(_) | Self::CheckEvidence(_) | Self::Bench(_) => return None,
             Self::Evidence(arguments) => &arguments.data,
             Self::Init(arguments) => &arguments.data,
             Self::List(arguments) => &arguments.data,
@@ -240,6 +250,7 @@ impl Command {
             Self::Domain(command) => command.data(),
             Self::Account(command) => command.data(),
             Self::Token(command) => command.data(),
+            Self::Report(command) => command.data(),
             Self::Audit(command) => command.data(),
             Self::Directory(command) => command.data(),
             Self::Serve(data)
@@ -256,6 +267,7 @@ async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure>
         Command::Perspective(remote) if remote.data().is_none() => {
             return perspective::run_remote(remote, AppParts::production(clock)).await;
         }
+        Command::Bench(arguments) => return bench::run(arguments, clock).await,
         command => command,
     };
     let Some(data) = command.data() else {
@@ -271,7 +283,7 @@ async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure>
     let local = accounts::local_operator();
     match command {
         // Handled above, where there is no authority yet.
-        Command::Init(_) | Command::Lint(_) | Command::CheckEvidence(_) => Ok(()),
+        Command::Init(_) | Command::Lint(_) | Command::CheckEvidence(_) | Command::Bench(_) => Ok(()),
         Command::Evidence(arguments) => evidence::run(&app, &local, arguments, format).await,
         Command::Serve(_) => serve::run(app, format).await,
         Command::List(arguments) => certificate::list(&app, arguments, format).await,
@@ -279,6 +291,7 @@ async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure>
         Command::Revoke { serial, reason, .. } => certificate::revoke(&app, &local, &serial, reason, format).await,
         Command::Account(command) => account::run(&app, &local, command, format).await,
         Command::Token(command) => token::run(&app, &local, command, format).await,
+        Command::Report(command) => report::run(&app, &local, command, format).await,
         Command::Acme(command) => acme::run(&app, &local, command, format).await,
         Command::Perspective(command) => perspective::run(&app, command, format).await,
         Command::Plan(command) => plan::run(&app, &local, command, format).await,

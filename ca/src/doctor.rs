@@ -13,6 +13,7 @@ use crate::crl::{self, Scope};
 use crate::error::{self, Error};
 use crate::issuers::Issuer;
 use crate::perspectives::Remote;
+use crate::problem_reports;
 use crate::store;
 use crate::store::certificates::{CertificateState, Filter};
 
@@ -30,6 +31,7 @@ pub async fn examine(app: &App) -> Vec<Check> {
     checks.push(issuing_key(&app.issuers.issuing));
     checks.push(audit_log(app, now).await);
     checks.push(expiring(app, now).await);
+    checks.push(deadlines(app).await);
     checks.push(mail(app).await);
     checks.push(dns(app).await);
     checks.push(caa(app));
@@ -266,6 +268,31 @@ async fn expiring(app: &App, now: Timestamp) -> Check {
         "certificates",
         health,
         format!("valid: {valid}, of which {ending} end within 30 days"),
+    )
+}
+
+/// Problem reports (BR 4.9.1.1, 4.9.5).
+async fn deadlines(app: &App) -> Check {
+    let clocks = match problem_reports::clocks(app).await {
+        Ok(clocks) => clocks,
+        Err(error) => return Check::failed("problem-reports", &error),
+    };
+    let health = match (clocks.overdue, clocks.soon) {
+        (0, 0) => Health::Good,
+        (0, _) => Health::Attention,
+        _ => Health::Broken,
+    };
+    let advice = match health {
+        Health::Good => "",
+        _ => ": see `sealwright ca report list`",
+    };
+    Check::new(
+        "problem-reports",
+        health,
+        format!(
+            "open: {}, of which {} are due soon and {} overdue{advice}",
+            clocks.running, clocks.soon, clocks.overdue
+        ),
     )
 }
 

@@ -19,6 +19,7 @@ mod ocsp;
 mod orders;
 mod plans;
 mod public;
+mod reports;
 mod request;
 mod rosters;
 
@@ -30,6 +31,11 @@ pub(crate) mod certificates_for_command_line {
 /// And domain challenges.
 pub(crate) mod domains_for_command_line {
     pub(crate) use super::domains::on_the_wire;
+}
+
+/// And problem reports.
+pub(crate) mod reports_for_command_line {
+    pub(crate) use super::reports::on_the_wire;
 }
 
 /// And plans.

@@ -8,6 +8,7 @@ pub(crate) mod prepare;
 pub(crate) mod record;
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 
 use policies::evidence::Evidence;
 use policies::issuance::Request;
@@ -76,8 +77,12 @@ pub(crate) fn issue(app: &App, order: &PendingOrder) -> Result<Issued, Error> {
 
     // 5 to 8.
     match sign_and_store(app, order, recorded, now) {
-        Ok(issued) => Ok(issued),
+        Ok(issued) => {
+            app.counts.issued.fetch_add(1, Ordering::Relaxed);
+            Ok(issued)
+        }
         Err(error) => {
+            app.counts.abandoned.fetch_add(1, Ordering::Relaxed);
             tracing::error!(serial, error = crate::error::chain(&error), "abandoned a certificate");
             let abandoned = app
                 .db

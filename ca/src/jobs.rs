@@ -17,6 +17,7 @@ use crate::issuance::{self, record};
 use crate::notices;
 use crate::ocsp;
 use crate::orders;
+use crate::problem_reports;
 use crate::signature;
 use crate::store;
 use crate::store::certificates::{CertificateRow, CertificateState, Filter};
@@ -64,6 +65,10 @@ pub async fn tick(app: &Arc<App>, schedule: &mut Schedule) {
     if due(schedule.notices, NOTICES_PERIOD) {
         schedule.notices = Some(now);
         log("send notices of expiry", notices::send_due(app).await.map(drop));
+        log(
+            "look at the deadlines of problem reports",
+            problem_reports::alarm(app).await,
+        );
     }
     if due(schedule.daily, DAILY) {
         schedule.daily = Some(now);

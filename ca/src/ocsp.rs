@@ -40,7 +40,7 @@ use message::{
 use ready::Ready;
 #[cfg(test)]
 pub(crate) use ready::look;
-pub(crate) use ready::{sign_ahead, watch};
+pub(crate) use ready::{notice, request_about, sign_ahead, watch};
 pub(crate) use responder::RecordedResponder;
 use responder::Responder;
 

@@ -184,6 +184,7 @@ fn settle(app: &App, order: &PendingOrder) -> Result<(), Error> {
         }
         Err(error) => error,
     };
+    app.counts.refuse(&error);
     let to = match &error {
         Error::EvidenceInsufficient(_)
         | Error::PlanExcludes { .. }

@@ -15,6 +15,7 @@ use crate::audit::{self, Action};
 use crate::certificates::{self, Certificate};
 use crate::crl::{self, Scope};
 use crate::error::Error;
+use crate::ocsp;
 use crate::store;
 use crate::store::certificates::CertificateRow;
 use crate::validation::retry_waiting_orders;
@@ -192,6 +193,9 @@ async fn record(
             Ok((row, scopes))
         })
         .await?;
+    if !scopes.is_empty() {
+        ocsp::notice(app).await;
+    }
     Ok((Certificate::from_row(row)?, scopes))
 }
 

@@ -21,5 +21,6 @@ pub(crate) mod issuers;
 pub(crate) mod notices;
 pub(crate) mod ocsp_responders;
 pub(crate) mod orders;
+pub(crate) mod problem_reports;
 pub(crate) mod rosters;
 pub(crate) mod subject_keys;

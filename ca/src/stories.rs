@@ -3,6 +3,7 @@
 
 mod crash;
 mod house;
+mod nodes;
 mod ocsp;
 mod token;
 

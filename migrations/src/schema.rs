@@ -218,6 +218,24 @@ diesel::table! {
 }
 
 diesel::table! {
+    problem_reports (id) {
+        id -> Text,
+        issuer_id -> Text,
+        serial -> Text,
+        received_at -> BigInt,
+        cause -> Text,
+        text -> Text,
+        contact -> Nullable<Text>,
+        source -> Text,
+        state -> Text,
+        findings -> Nullable<Text>,
+        answered_by -> Nullable<Text>,
+        answered_at -> Nullable<BigInt>,
+        closed_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     crls_begun (issuer_id, shard) {
         issuer_id -> Text,
         shard -> Integer,

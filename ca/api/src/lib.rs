@@ -14,6 +14,7 @@ pub mod mailboxes;
 pub mod orders;
 pub mod plans;
 pub mod problem;
+pub mod reports;
 pub mod rosters;
 
 mod text;
@@ -32,4 +33,7 @@ pub use mailboxes::{EvidenceSummary, MailboxStanding};
 pub use orders::{NewOrder, Order, OrderState, TierWish};
 pub use plans::{AccountPlan, EmployeeSeats, Plan, PlanChange};
 pub use problem::Problem;
+pub use reports::{
+    DueStep, FiledProblemReport, NewProblemReport, ProblemAnswer, ProblemClosing, ProblemReport, ProblemReportList,
+};
 pub use rosters::{Roster, RosterDecision, RosterReport, RosterRow, RowOutcome};

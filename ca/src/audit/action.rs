@@ -43,10 +43,13 @@ pub enum Action {
     AcmeAccountCreated,
     AcmeAccountChanged,
     AcmeOrderPlaced,
+    ProblemReported,
+    ProblemAnswered,
+    ProblemClosed,
 }
 
 impl Action {
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 39] = [
         Self::AuthorityInitialized,
         Self::OrderPlaced,
         Self::OrderRefused,
@@ -83,6 +86,9 @@ impl Action {
         Self::AcmeAccountCreated,
         Self::AcmeAccountChanged,
         Self::AcmeOrderPlaced,
+        Self::ProblemReported,
+        Self::ProblemAnswered,
+        Self::ProblemClosed,
     ];
 }
 
@@ -125,6 +131,9 @@ impl AsRef<str> for Action {
             Self::AcmeAccountCreated => "acme-account-created",
             Self::AcmeAccountChanged => "acme-account-changed",
             Self::AcmeOrderPlaced => "acme-order-placed",
+            Self::ProblemReported => "problem-reported",
+            Self::ProblemAnswered => "problem-answered",
+            Self::ProblemClosed => "problem-closed",
         }
     }
 }

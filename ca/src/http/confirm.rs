@@ -145,7 +145,8 @@ fn unknown_link(app: &App) -> Response {
     )
 }
 
-fn page(app: &App, status: StatusCode, title: &str, body: &str) -> Response {
+/// A page for people, in the authority's dress.
+pub(super) fn page(app: &App, status: StatusCode, title: &str, body: &str) -> Response {
     let authority = escape_html(&app.config().name);
     let html = fill(
         include_str!("page/confirm.html"),

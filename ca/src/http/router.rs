@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use crate::app::App;
 use crate::http::{
     accounts, acme, cases, certificates, challenges, confirm, directory, domains, mailboxes, ocsp, orders, plans,
-    problem, public, request, rosters,
+    problem, public, reports, request, rosters,
 };
 use crate::ocsp::LARGEST_REQUEST;
 use crate::validation::case::LARGEST_DOCUMENT;
@@ -67,6 +67,13 @@ pub fn api(app: Arc<App>) -> Router {
         .route("/v1/cases/{id}/documents/{document}", get(cases::read_document))
         .route("/v1/cases/{id}/evidence", post(cases::record_evidence))
         .route("/v1/cases/{id}/decisions", post(cases::decide_case))
+        // Anybody, without a token
+        .route("/report", get(reports::show_form).post(reports::submit_form))
+        .route("/v1/reports", get(reports::list_reports).post(reports::file_report))
+        // Officers and operators
+        .route("/v1/reports/{id}/answer", post(reports::answer_report))
+        .route("/v1/reports/{id}/closing", post(reports::close_report))
+        .route("/metrics", get(reports::show_metrics))
         // Readers of challenge mails, without a token
         .route("/confirm/{link}", get(confirm::show_page).post(confirm::submit_page))
         .route("/style.css", get(confirm::style))

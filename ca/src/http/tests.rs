@@ -5,6 +5,7 @@ mod caching;
 mod confirm;
 mod directory;
 mod plans;
+mod reports;
 mod rosters;
 mod stories;
 

@@ -14,9 +14,10 @@ use der::Encode;
 use der::asn1::{Int, Null};
 use policies::time::Timestamp;
 use sha1::{Digest, Sha1};
+use x509_cert::ext::Extension;
 
 use super::message::{CertId, OcspRequest, SingleRequest, TbsRequest, Version};
-use super::{Answer, SIGN_AGAIN_AFTER, answer, octets};
+use super::{Answer, NONCE, SIGN_AGAIN_AFTER, answer, octets};
 use crate::app::App;
 use crate::audit::Action;
 use crate::error::{self, Error};
@@ -135,8 +136,18 @@ pub(crate) async fn look(app: &App) -> Result<(), Error> {
     } else if !serials.is_empty() {
         state.answers.retain(|_, kept| !serials.contains(&kept.serial));
     }
-    state.watched = Some(Watched { sequence: head, at });
+    // Two looks at once may end in the other order.
+    if state.watched.is_none_or(|watched| watched.sequence <= head) {
+        state.watched = Some(Watched { sequence: head, at });
+    }
     Ok(())
+}
+
+/// A revocation of this process counts here at once.
+pub(crate) async fn notice(app: &App) {
+    if app.ocsp.ready.read().watched.is_some() && look(app).await.is_err() {
+        app.ocsp.ready.write().watched = None;
+    }
 }
 
 /// Signs answers before anybody asks: for a page of the certificates that are valid, in the form of RFC 5019 section 2.1,
@@ -166,7 +177,7 @@ pub(crate) async fn sign_ahead(app: &App) -> Result<(), Error> {
         return Ok(());
     }
     for (_, serial) in &page {
-        let request = request_about(app, serial)?;
+        let request = request_about(app, serial, None)?;
         if !ready.is_ahead(&request, now) {
             // What goes wrong is in the log, and is answered on demand.
             let _ = answer(app, &request).await;
@@ -175,8 +186,8 @@ pub(crate) async fn sign_ahead(app: &App) -> Result<(), Error> {
     Ok(())
 }
 
-/// A request about one certificate as RFC 5019 section 2.1 wants it.
-pub(super) fn request_about(app: &App, serial: &str) -> Result<Vec<u8>, Error> {
+/// A request about one certificate as RFC 5019 section 2.1 wants it, or with a nonce (RFC 9654).
+pub(crate) fn request_about(app: &App, serial: &str, nonce: Option<&[u8]>) -> Result<Vec<u8>, Error> {
     let encoding = || Error::encoding("an OCSP request");
     let issuer = &app.issuers.issuing;
     let serial = data_encoding::HEXLOWER
@@ -203,7 +214,14 @@ pub(super) fn request_about(app: &App, serial: &str) -> Result<Vec<u8>, Error> {
                 },
                 single_request_extensions: None,
             }],
-            request_extensions: None,
+            request_extensions: match nonce {
+                None => None,
+                Some(nonce) => Some(vec![Extension {
+                    extn_id: NONCE,
+                    critical: false,
+                    extn_value: octets(&octets(nonce)?.to_der().map_err(encoding())?)?,
+                }]),
+            },
         },
         optional_signature: None,
     };

@@ -78,6 +78,11 @@ pub(crate) fn interrupted(conn: &mut AnyConnection, limit: i64) -> QueryResult<V
         .load(conn)
 }
 
+/// How many orders of all accounts are in a state.
+pub(crate) fn count_all_in_state(conn: &mut AnyConnection, state: &str) -> QueryResult<i64> {
+    orders::table.filter(orders::state.eq(state)).count().get_result(conn)
+}
+
 /// How many orders of an account are in a state.
 pub(crate) fn count_in_state(conn: &mut AnyConnection, account_id: &str, state: &str) -> QueryResult<i64> {
     orders::table

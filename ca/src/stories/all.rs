@@ -22,6 +22,8 @@ mod orders;
 mod perspectives;
 #[path = "plans.rs"]
 mod plans;
+#[path = "reports.rs"]
+mod reports;
 #[path = "rosters.rs"]
 mod rosters;
 #[path = "revocation.rs"]

@@ -68,6 +68,18 @@ fn resources(it: &Belongings) -> Vec<(Method, String, Value)> {
             order_body("alice@example.com", "V1"),
         ),
         (Method::GET, format!("/v1/orders/{}", it.order), Value::Null),
+        (Method::GET, "/v1/reports".to_owned(), Value::Null),
+        (
+            Method::POST,
+            "/v1/reports/rep-x/answer".to_owned(),
+            json!({"cause": "misuse", "findings": "nothing"}),
+        ),
+        (
+            Method::POST,
+            "/v1/reports/rep-x/closing".to_owned(),
+            json!({"revoke": true}),
+        ),
+        (Method::GET, "/metrics".to_owned(), Value::Null),
         (Method::GET, "/v1/certificates".to_owned(), Value::Null),
         (Method::GET, format!("/v1/certificates/{}", it.serial), Value::Null),
         (
