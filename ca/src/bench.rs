@@ -492,7 +492,7 @@ fn revoked_row(like: &CertificateRow, number: u64) -> CertificateRow {
         certificate: Some(Vec::new()),
         state: AsText(CertificateState::Signed),
         revoked_at: Some(like.recorded_at),
-        revocation_reason: (number % 4 == 0).then(|| "superseded".to_owned()),
+        revocation_reason: number.is_multiple_of(4).then(|| "superseded".to_owned()),
         spki_sha256: None,
         ..like.clone()
     }

@@ -48,7 +48,7 @@ async fn child() {
                 let OrderState::Valid { serial, .. } = placed.state else {
                     panic!("{:?}", placed.state)
                 };
-                if number % 4 == 0 {
+                if number.is_multiple_of(4) {
                     // With a CRL of its own.
                     revoke(&app, &ada, &serial, Reason::Superseded).await.unwrap();
                 }
