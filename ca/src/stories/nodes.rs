@@ -128,7 +128,15 @@ async fn nodes_at_work(database: Database) {
     assert_eq!(left, 0);
     let serials: BTreeSet<&str> = certificates.iter().map(|found| found.serial.as_str()).collect();
     assert_eq!(serials.len(), certificates.len());
-    let events = audit::events(&world.app, 0, 100_000).await.unwrap();
+    let mut events = Vec::new();
+    loop {
+        let after = events.last().map_or(0, |event: &audit::Event| event.sequence);
+        let page = audit::events(&world.app, after, 1000).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        events.extend(page);
+    }
     let named = |action: &str| -> Vec<String> {
         let of_action = events.iter().filter(|event| event.action == action);
         let details = of_action.map(|event| serde_json::from_str::<serde_json::Value>(&event.details).unwrap());
