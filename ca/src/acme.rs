@@ -3,7 +3,8 @@
 //! An ACME account acts for one of our accounts, to which an operator has bound it with an [`external`] key. Its orders
 //! become orders like all others: [`order::finalize`] goes through [`crate::orders`], where evidence, plan, lints and
 //! record decide, and there is no other way to a certificate. Control of a mailbox is proved by a reply to a challenge
-//! mail (S/MIME BR 3.2.2.4), which counts for that one order.
+//! mail (S/MIME BR 3.2.2.4), which counts for that one order; control of a whole domain ahead of orders by `http-01` or
+//! `dns-01` ([`domain`]).
 //!
 //! Requests are JSON Web Signatures: a [`jws::Verified`] exists only after its signature, its URL and its nonce were
 //! checked, in [`request`].
@@ -12,6 +13,7 @@ pub(crate) mod account;
 pub(crate) mod authorization;
 pub(crate) mod challenge;
 pub mod dkim;
+pub(crate) mod domain;
 pub mod external;
 pub(crate) mod jwk;
 pub(crate) mod jws;
@@ -26,7 +28,7 @@ pub(crate) mod request;
 pub(crate) mod resource;
 pub(crate) mod revocation;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -27,6 +27,7 @@ use crate::ocsp::Ocsp;
 use crate::perspectives::Panel;
 use crate::subject_keys::{self, WeakKeys};
 use crate::validation::control::Fetch;
+use crate::vp::Vp;
 
 /// The running certificate authority.
 pub struct App {
@@ -48,6 +49,7 @@ pub struct App {
     pub(crate) fetch: Fetch,
     pub(crate) perspectives: Panel,
     acme: Option<Acme>,
+    vp: Option<Vp>,
     /// Where the API really listens, once it does.
     pub(crate) listening_at: OnceLock<SocketAddr>,
 }
@@ -135,11 +137,21 @@ impl App {
                 let mut fresh = Zeroizing::new([0; 32]);
                 rng.fill_bytes(&mut *fresh);
                 let nonces = NonceKey::open(&db, &sealing, fresh, parts.clock.now()).await?;
-                let text_records: Arc<dyn TextRecords> = match parts.text_records {
+                let text_records: Arc<dyn TextRecords> = match parts.text_records.clone() {
                     Some(text_records) => text_records,
                     None => Arc::new(ResolvedTextRecords(dns.clone())),
                 };
                 Some(Acme::open(settings.clone(), &*keys, nonces, text_records)?)
+            }
+        };
+        let vp = match &config.vp {
+            None => None,
+            Some(settings) => {
+                let text_records: Arc<dyn TextRecords> = match parts.text_records {
+                    Some(text_records) => text_records,
+                    None => Arc::new(ResolvedTextRecords(dns.clone())),
+                };
+                Some(Vp::open(settings.clone(), &*keys, text_records)?)
             }
         };
         let ocsp = Ocsp::new(Arc::clone(&keys));
@@ -163,6 +175,7 @@ impl App {
             fetch,
             perspectives,
             acme,
+            vp,
             listening_at: OnceLock::new(),
         }))
     }
@@ -182,6 +195,14 @@ impl App {
         self.acme.as_ref().ok_or_else(|| Error::NotFound {
             kind: "section of ca.toml",
             id: "[acme]".to_owned(),
+        })
+    }
+
+    /// The other authority for Vp certificates, if ca.toml names one.
+    pub(crate) fn vp(&self) -> Result<&Vp, Error> {
+        self.vp.as_ref().ok_or_else(|| Error::NotFound {
+            kind: "section of ca.toml",
+            id: "[vp]".to_owned(),
         })
     }
 

@@ -22,6 +22,7 @@ mod report;
 mod roster;
 mod serve;
 mod token;
+mod vp;
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -91,6 +92,9 @@ pub enum Command {
     /// Problem reports: what anybody says of a certificate, and what is due by when
     #[command(subcommand)]
     Report(report::Command),
+    /// Vp: certificates from another authority, for mailboxes that are managed here
+    #[command(subcommand)]
+    Vp(vp::Command),
     /// Tokens: who may call the API
     #[command(subcommand)]
     Token(token::Command),
@@ -246,6 +250,7 @@ impl Command {
             Self::Acme(command) => command.data(),
             Self::Perspective(command) => return command.data(),
             Self::Plan(command) => command.data(),
+            Self::Vp(command) => command.data(),
             Self::Roster(command) => command.data(),
             Self::Domain(command) => command.data(),
             Self::Account(command) => command.data(),
@@ -294,6 +299,7 @@ async fn execute(command: Command, clock: Arc<dyn Clock>) -> Result<(), Failure>
         Command::Report(command) => report::run(&app, &local, command, format).await,
         Command::Acme(command) => acme::run(&app, &local, command, format).await,
         Command::Perspective(command) => perspective::run(&app, command, format).await,
+        Command::Vp(command) => vp::run(&app, &local, command, format).await,
         Command::Plan(command) => plan::run(&app, &local, command, format).await,
         Command::Roster(command) => roster::run(&app, &local, command, format).await,
         Command::Domain(command) => domain::run(&app, &local, command, format).await,

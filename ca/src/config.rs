@@ -5,6 +5,7 @@
 mod acme;
 mod dns;
 pub(crate) mod perspective;
+mod vp;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ pub use acme::Acme;
 pub use dns::{Caa, Dns, Website};
 pub(crate) use dns::{DnsSection, WebsiteSection};
 pub use perspective::{Perspectives, RemotePerspective, Trusted};
+pub use vp::{Vp, VpBinding};
 
 /// What the operator decided, checked.
 #[derive(Clone, Debug)]
@@ -52,6 +54,8 @@ pub struct Config {
     pub perspectives: Perspectives,
     /// The ACME server, when there is to be one.
     pub acme: Option<Acme>,
+    /// Another authority that certificates for managed mailboxes come from.
+    pub vp: Option<Vp>,
 }
 
 impl Config {
@@ -156,6 +160,7 @@ impl Config {
                 enabled: file.ocsp.enabled,
             },
             acme: file.acme.map(acme::AcmeSection::check).transpose()?,
+            vp: file.vp.map(|vp| vp.check(&folder)).transpose()?,
             folder,
         })
     }
@@ -495,6 +500,7 @@ struct ConfigFile {
     #[serde(default)]
     perspective: Vec<perspective::PerspectiveSection>,
     acme: Option<acme::AcmeSection>,
+    vp: Option<vp::VpSection>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -823,6 +829,21 @@ mod tests {
             Err("https://"),
         );
         check(&acme(&format!("{least}port = 25")), Err("port"));
+    }
+
+    #[test]
+    fn another_authority_is_reached_in_safety_and_with_a_whole_key() {
+        let vp = |text: &str| format!("{LEAST}[vp]\n{text}");
+        let least = "directory = \"https://acme.example/directory\"\n";
+        check(&vp(least), Ok(()));
+        check(&vp(""), Err("directory"));
+        check(&vp("directory = \"http://acme.example/directory\""), Err("https://"));
+        check(&vp(&format!("{least}key_id = \"eab-1\"")), Err("belong together"));
+        check(&vp(&format!("{least}mac_key_file = \"x\"")), Err("belong together"));
+        check(&vp(&format!("{least}contact = \"nobody\"")), Err("vp.contact"));
+        let bound = vp(&format!("{least}key_id = \"eab-1\"\nmac_key_file = \"vp.mac\""));
+        let config = Config::parse(Path::new("/data"), &bound).unwrap().vp.unwrap();
+        assert_eq!(config.binding.unwrap().mac_key_file, Path::new("/data/vp.mac"));
     }
 
     #[test]

@@ -125,6 +125,32 @@ pub enum Error {
     )]
     SeatsTaken { seats: u64 },
 
+    /// No certificate is ordered elsewhere for what is not managed here.
+    #[error(
+        "{mailbox} is not managed here: prove control of the mailbox or its domain first, then order its certificate from \
+         the other authority"
+    )]
+    VpNotManaged { mailbox: String },
+
+    /// The plan's Vp certificates are all in use.
+    #[error(
+        "the plan has {seats} seats for Vp certificates and all are taken: ask an operator for more seats, or revoke the \
+         Vp certificate of somebody who no longer needs it"
+    )]
+    VpSeatsTaken { seats: u64 },
+
+    /// The other authority did not take the order.
+    #[error("the other authority did not take the order: {reason}")]
+    VpRefused { reason: String },
+
+    /// What should be a challenge mail of the other authority is none.
+    #[error("the mail was not answered, since it is not the challenge that is waited for: {reason}")]
+    VpChallenge { reason: String },
+
+    /// The other authority could not do something.
+    #[error("the other authority that [vp] in ca.toml names was of no use")]
+    Vp(#[source] crate::vp::client::ClientError),
+
     /// The domain of the address does not let us certify it, or nobody can say (BR 4.2.2.1).
     #[error("no certificate for an address of {domain} may be issued now (BR 4.2.2.1)")]
     CaaRefused {

@@ -38,6 +38,7 @@ mod subject_keys;
 #[cfg(test)]
 mod testing;
 pub mod validation;
+pub mod vp;
 
 pub use app::{App, AppParts};
 pub use config::Config;

@@ -5,6 +5,7 @@
 pub(crate) mod accounts;
 pub(crate) mod acme_accounts;
 pub(crate) mod acme_authorizations;
+pub(crate) mod acme_domain_authorizations;
 pub(crate) mod acme_nonces;
 pub(crate) mod acme_orders;
 pub(crate) mod audit;
@@ -24,3 +25,4 @@ pub(crate) mod orders;
 pub(crate) mod problem_reports;
 pub(crate) mod rosters;
 pub(crate) mod subject_keys;
+pub(crate) mod vp_orders;

@@ -97,7 +97,7 @@ impl World {
         })
     }
 
-    /// A world around an authority that a test has made in its own way, on SQLite.
+    /// A world around an authority that a test has made in its own way; on SQLite without a schema.
     pub(crate) fn around(
         app: Arc<App>,
         clock: Arc<FixedClock>,
@@ -105,6 +105,7 @@ impl World {
         keys: Arc<WatchedKeys>,
         folder: PathBuf,
         temporary: tempfile::TempDir,
+        schema: Option<PostgresSchema>,
     ) -> Self {
         Self {
             app,
@@ -113,7 +114,7 @@ impl World {
             keys,
             folder,
             _temporary: temporary,
-            _schema: None,
+            _schema: schema,
         }
     }
 
@@ -513,6 +514,7 @@ impl KeyStore for FixtureKeys {
             ("root", _) => Ok(keys::testing::p384()),
             ("issuing", false) => Ok(keys::testing::other_p256()),
             ("issuing", true) => Ok(keys::testing::rsa3072()),
+            ("vp-account", _) => Ok(keys::testing::p384()),
             ("audit", _) => Ok(keys::testing::p256()),
             ("acme-dkim", _) => Ok(keys::testing::rsa2048()),
             (id, _) if id.starts_with("ocsp-") => Ok(keys::testing::p256()),

@@ -587,6 +587,53 @@ diesel::joinable!(certificate_evidence -> certificates (certificate_id));
 diesel::joinable!(certificate_evidence -> evidence (evidence_id));
 diesel::joinable!(crls -> issuers (issuer_id));
 diesel::joinable!(acme_authorizations -> acme_accounts (acme_account_id));
+diesel::table! {
+    vp_orders (id) {
+        id -> Text,
+        account_id -> Text,
+        requested_by -> Text,
+        mailbox -> Text,
+        state -> Text,
+        request -> Binary,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        order_url -> Nullable<Text>,
+        authorization_url -> Nullable<Text>,
+        answered_at -> Nullable<BigInt>,
+        chain_pem -> Nullable<Text>,
+        serial -> Nullable<Text>,
+        not_after -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+        problem -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    acme_domain_authorizations (id) {
+        id -> Text,
+        acme_account_id -> Text,
+        domain -> Text,
+        state -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        http_token -> Text,
+        dns_token -> Text,
+        looked_at -> BigInt,
+        challenge -> Nullable<Text>,
+        validated_at -> Nullable<BigInt>,
+        evidence_id -> Nullable<Text>,
+        problem -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    evidence_retractions (evidence_id) {
+        evidence_id -> Text,
+        retracted_at -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(evidence, evidence_retractions);
 diesel::joinable!(evidence_corroborations -> corroborations (corroboration_id));
 diesel::joinable!(caa_corroborations -> corroborations (corroboration_id));
 diesel::allow_tables_to_appear_in_same_query!(corroborations, evidence_corroborations);

@@ -176,7 +176,7 @@ async fn send(
 }
 
 /// RFC 5322 section 3.3.
-fn date(now: Timestamp) -> String {
+pub(crate) fn date(now: Timestamp) -> String {
     let seconds = u64::try_from(now.unix()).unwrap_or(0);
     // A date of HTTP differs from one of mail in how it names the time zone.
     let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));

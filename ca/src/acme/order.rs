@@ -19,6 +19,7 @@ use crate::accounts::Operator;
 use crate::app::App;
 use crate::audit::{self, Action};
 use crate::error::Error;
+use crate::issuance::record::is_corroborated;
 use crate::orders::request::CertificateRequest;
 use crate::orders::{self, NewOrder, OrderState, TierChoice};
 use crate::store;
@@ -142,6 +143,7 @@ pub(crate) async fn create(app: &Arc<App>, request: &ByAccount) -> Outcome<AcmeO
     let (order_id, authorization_id) = (app.new_id("aor"), app.new_id("aut"));
     let caller = account.caller();
     let (acme_account, owner) = (account.id.clone(), account.owner.clone());
+    let standard = app.perspectives.standard();
     let expires_at = now.plus(LIFETIME).unix();
     let wanted = order_id.clone();
     let placed: Outcome<()> = app
@@ -165,7 +167,10 @@ pub(crate) async fn create(app: &Arc<App>, request: &ByAccount) -> Outcome<AcmeO
             store::acme_orders::insert(conn, &order)?;
             // What the account has proved in another way, and what still counts, need not be proved again (BR 4.2.1).
             let proved = store::evidence::of_account(conn, &owner)?;
-            let is_proved = proved.iter().any(|evidence| proves_control(evidence, &mailbox, now));
+            let mut is_proved = false;
+            for evidence in proved.iter().filter(|evidence| proves_control(evidence, &mailbox, now)) {
+                is_proved |= is_corroborated(conn, standard, evidence.id(), evidence.method())?;
+            }
             let authorization = AuthorizationRow {
                 id: authorization_id.clone(),
                 acme_account_id: acme_account.clone(),
@@ -216,7 +221,7 @@ fn check_identifiers(identifiers: &[Identifier]) -> Outcome<Mailbox> {
     if identifier.kind != "email" {
         return Err(Refusal::new(
             ErrorType::UnsupportedIdentifier,
-            "this authority certifies identifiers of the type email (RFC 8823)",
+            "this authority certifies identifiers of the type email (RFC 8823); a domain is authorized by newAuthz",
         ));
     }
     let rejected = |why: String| Refusal::new(ErrorType::RejectedIdentifier, why);
@@ -246,8 +251,8 @@ fn profile(name: &str) -> Option<TierChoice> {
 fn proves_control(evidence: &Evidence, mailbox: &Mailbox, now: Timestamp) -> bool {
     let proves = match evidence.fact() {
         Fact::MailboxControl(proved) => proved == mailbox,
-        Fact::DomainControl(domain) => mailbox.domain().is_same_or_subdomain_of(domain),
-        _ => false,
+        // A proof on a website is for one name, one in the DNS for those below it as well.
+        _ => evidence.controls(mailbox.domain()),
     };
     proves && evidence.is_fresh(now)
 }

@@ -9,6 +9,7 @@ pub(crate) enum Resource<'a> {
     NewNonce,
     NewAccount,
     NewOrder,
+    NewAuthorization,
     RevokeCert,
     KeyChange,
     RenewalInfo,
@@ -19,6 +20,9 @@ pub(crate) enum Resource<'a> {
     Certificate(&'a str),
     Authorization(&'a str),
     Challenge(&'a str),
+    DomainAuthorization(&'a str),
+    /// With the name of the challenge.
+    DomainChallenge(&'a str, &'a str),
 }
 
 impl Resource<'_> {
@@ -29,6 +33,7 @@ impl Resource<'_> {
             Self::NewNonce => "/acme/new-nonce".to_owned(),
             Self::NewAccount => "/acme/new-account".to_owned(),
             Self::NewOrder => "/acme/new-order".to_owned(),
+            Self::NewAuthorization => "/acme/new-authz".to_owned(),
             Self::RevokeCert => "/acme/revoke-cert".to_owned(),
             Self::KeyChange => "/acme/key-change".to_owned(),
             Self::RenewalInfo => "/acme/renewal-info".to_owned(),
@@ -39,6 +44,8 @@ impl Resource<'_> {
             Self::Certificate(id) => format!("/acme/certificate/{id}"),
             Self::Authorization(id) => format!("/acme/authorization/{id}"),
             Self::Challenge(id) => format!("/acme/challenge/{id}"),
+            Self::DomainAuthorization(id) => format!("/acme/domain-authorization/{id}"),
+            Self::DomainChallenge(id, challenge) => format!("/acme/domain-authorization/{id}/{challenge}"),
         }
     }
 

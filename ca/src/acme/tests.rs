@@ -1,17 +1,11 @@
 //! The protocol through its router, with replies that real mail systems could have brought.
 
-mod challenges;
-mod envelopes;
-mod holders;
-mod orders;
-mod receiving;
-mod renewals;
-
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
+use migrations::testing::PostgresSchema;
 use policies::time::FixedClock;
 use serde_json::{Value, json};
 use tower::Service;
@@ -25,7 +19,34 @@ use crate::http::router;
 use crate::init::init;
 use crate::issuance::TracingObserver;
 use crate::mail::SentMail;
-use crate::testing::{FixtureKeys, START, WatchedKeys, World, options, parts};
+use crate::testing::{Database, FixtureKeys, START, WatchedKeys, World, options, parts};
+
+/// A site on the database of the module, or the end of the test when there is no server for it.
+macro_rules! site {
+    () => {
+        site!("")
+    };
+    ($more:expr) => {
+        match Site::with(super::DATABASE, $more).await {
+            Some(site) => site,
+            None => return,
+        }
+    };
+}
+
+#[expect(clippy::duplicate_mod, reason = "the same tests run on both databases")]
+mod sqlite {
+    use super::*;
+    pub(super) const DATABASE: Database = Database::Sqlite;
+    include!("tests/all.rs");
+}
+
+#[expect(clippy::duplicate_mod, reason = "the same tests run on both databases")]
+mod postgres {
+    use super::*;
+    pub(super) const DATABASE: Database = Database::Postgres;
+    include!("tests/all.rs");
+}
 
 const ADA: &str = "ada@example.com";
 
@@ -38,30 +59,39 @@ struct Site {
 }
 
 impl Site {
-    async fn new() -> Self {
-        Self::with("").await
+    /// With more lines in the section `[acme]`. `None` when it is for PostgreSQL and there is no server.
+    async fn with(database: Database, more: &str) -> Option<Self> {
+        Self::with_dns(database, more, crate::testing::local_dns().resolver_config()).await
     }
 
-    /// With more lines in the section `[acme]`.
-    async fn with(more: &str) -> Self {
+    async fn with_dns(database: Database, more: &str, dns: dns::ResolverConfig) -> Option<Self> {
+        let schema = match database {
+            Database::Sqlite => None,
+            Database::Postgres => Some(PostgresSchema::from_environment()?),
+        };
         let temporary = tempfile::tempdir().unwrap();
         let folder = temporary.path().join("ca");
         let clock = Arc::new(FixedClock::new(START));
         let keys = Arc::new(WatchedKeys::new(FixtureKeys::default()));
         let (first, _) = parts(1, &clock, &keys, Arc::new(TracingObserver));
-        init(&options(&folder), first).await.unwrap();
+        let mut options = options(&folder);
+        if let Some(schema) = &schema {
+            options.database = schema.url();
+        }
+        init(&options, first).await.unwrap();
         let file = folder.join("ca.toml");
         let mut text = std::fs::read_to_string(&file).unwrap();
         text.push_str(&format!("\n[acme]\nmail_from = \"acme@ca.example.net\"\n{more}\n"));
         std::fs::write(&file, text).unwrap();
         let mail = MailSystem::new();
         let (mut second, outbox) = parts(2, &clock, &keys, Arc::new(TracingObserver));
+        second.dns = Some(dns);
         second.text_records = Some(Arc::clone(&mail.dns) as _);
         let app = App::open(&folder, second).await.unwrap();
-        let world = World::around(app, clock, outbox, keys, folder, temporary);
+        let world = World::around(app, clock, outbox, keys, folder, temporary, schema);
         let api = router::api(Arc::clone(&world.app));
         let base = format!("{}/acme/", world.app.api_url());
-        Self { world, api, mail, base }
+        Some(Self { world, api, mail, base })
     }
 
     fn url(&self, path: &str) -> String {
@@ -347,31 +377,4 @@ fn leaf(chain: &str) -> Vec<u8> {
         .unwrap()
         .to_der()
         .unwrap()
-}
-
-#[tokio::test]
-async fn the_directory_says_what_there_is() {
-    let site = Site::with("terms_of_service = \"https://ca.example.net/terms\"").await;
-    let directory = site.get("directory").await.ok().json();
-    for name in [
-        "newNonce",
-        "newAccount",
-        "newOrder",
-        "revokeCert",
-        "keyChange",
-        "renewalInfo",
-    ] {
-        assert!(directory[name].as_str().unwrap().starts_with(&site.base), "{name}");
-    }
-    assert_eq!(directory["meta"]["externalAccountRequired"], true);
-    assert_eq!(directory["meta"]["termsOfService"], "https://ca.example.net/terms");
-    assert!(directory["meta"]["profiles"]["v3"].is_string());
-}
-
-#[tokio::test]
-async fn without_its_section_there_is_no_acme_server() {
-    let world = World::new(crate::testing::Database::Sqlite).await.unwrap();
-    let request = Request::get("/acme/directory").body(Body::empty()).unwrap();
-    let response = router::api(Arc::clone(&world.app)).call(request).await.unwrap();
-    assert_eq!(response.status(), StatusCode::NOT_FOUND);
 }

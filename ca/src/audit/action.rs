@@ -46,10 +46,12 @@ pub enum Action {
     ProblemReported,
     ProblemAnswered,
     ProblemClosed,
+    VpOrderPlaced,
+    VpOrderChanged,
 }
 
 impl Action {
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 41] = [
         Self::AuthorityInitialized,
         Self::OrderPlaced,
         Self::OrderRefused,
@@ -89,6 +91,8 @@ impl Action {
         Self::ProblemReported,
         Self::ProblemAnswered,
         Self::ProblemClosed,
+        Self::VpOrderPlaced,
+        Self::VpOrderChanged,
     ];
 }
 
@@ -134,6 +138,8 @@ impl AsRef<str> for Action {
             Self::ProblemReported => "problem-reported",
             Self::ProblemAnswered => "problem-answered",
             Self::ProblemClosed => "problem-closed",
+            Self::VpOrderPlaced => "vp-order-placed",
+            Self::VpOrderChanged => "vp-order-changed",
         }
     }
 }

@@ -16,9 +16,10 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::acme::problem::Refusal;
+use crate::acme::problem::{Outcome, Refusal};
+use crate::acme::request::ByAccount;
 use crate::acme::resource::Resource;
-use crate::acme::{account, authorization, order, renewal, request, revocation};
+use crate::acme::{account, authorization, domain, order, renewal, request, revocation};
 use crate::app::App;
 use answer::Answer;
 
@@ -32,10 +33,19 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/acme/account/{id}/orders", post(list_orders))
         .route("/acme/key-change", post(change_key))
         .route("/acme/new-order", post(new_order))
+        .route("/acme/new-authz", post(new_authorization))
         .route("/acme/order/{id}", post(show_order))
         .route("/acme/order/{id}/finalize", post(finalize_order))
         .route("/acme/authorization/{id}", post(show_or_change_authorization))
         .route("/acme/challenge/{id}", post(show_or_answer_challenge))
+        .route(
+            "/acme/domain-authorization/{id}",
+            post(show_or_change_domain_authorization),
+        )
+        .route(
+            "/acme/domain-authorization/{id}/{challenge}",
+            post(show_or_answer_domain_challenge),
+        )
         .route("/acme/certificate/{id}", post(show_certificate))
         .route("/acme/revoke-cert", post(revoke_certificate))
         .route("/acme/renewal-info/{certificate}", get(show_renewal_info))
@@ -66,6 +76,7 @@ async fn show_directory(State(app): State<Arc<App>>) -> Response {
         "newNonce": Resource::NewNonce.url(&app),
         "newAccount": Resource::NewAccount.url(&app),
         "newOrder": Resource::NewOrder.url(&app),
+        "newAuthz": Resource::NewAuthorization.url(&app),
         "revokeCert": Resource::RevokeCert.url(&app),
         "keyChange": Resource::KeyChange.url(&app),
         "renewalInfo": Resource::RenewalInfo.url(&app),
@@ -106,8 +117,7 @@ async fn show_or_change_account(
     body: Bytes,
 ) -> Response {
     let shown = async {
-        must_be_jose(&headers)?;
-        let request = request::by_account(&app, &Resource::Account(&id).url(&app), &body).await?;
+        let request = signed(&app, &headers, &body, Resource::Account(&id)).await?;
         must_be_own(&request, &id)?;
         account::show_or_change(&app, &request).await
     };
@@ -153,8 +163,7 @@ async fn list_orders(
 
 async fn change_key(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
     let changed = async {
-        must_be_jose(&headers)?;
-        let request = request::by_account(&app, &Resource::KeyChange.url(&app), &body).await?;
+        let request = signed(&app, &headers, &body, Resource::KeyChange).await?;
         account::change_key(&app, &request).await
     };
     answer::of(&app, changed.await, |()| Ok(Answer::json(StatusCode::OK, &json!({}))))
@@ -162,8 +171,7 @@ async fn change_key(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes
 
 async fn new_order(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
     let placed = async {
-        must_be_jose(&headers)?;
-        let request = request::by_account(&app, &Resource::NewOrder.url(&app), &body).await?;
+        let request = signed(&app, &headers, &body, Resource::NewOrder).await?;
         order::create(&app, &request).await
     };
     answer::of(&app, placed.await, |order| {
@@ -173,8 +181,7 @@ async fn new_order(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes)
 
 async fn show_order(State(app): State<Arc<App>>, Path(id): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
     let shown = async {
-        must_be_jose(&headers)?;
-        let request = request::by_account(&app, &Resource::Order(&id).url(&app), &body).await?;
+        let request = signed(&app, &headers, &body, Resource::Order(&id)).await?;
         request.must_be_get()?;
         order::find(&app, &request.account, &id).await
     };
@@ -188,8 +195,7 @@ async fn finalize_order(
     body: Bytes,
 ) -> Response {
     let finalized = async {
-        must_be_jose(&headers)?;
-        let request = request::by_account(&app, &Resource::Finalize(&id).url(&app), &body).await?;
+        let request = signed(&app, &headers, &body, Resource::Finalize(&id)).await?;
         order::finalize(&app, &request, &id).await
     };
     answer::of(&app, finalized.await, |order| {
@@ -204,8 +210,7 @@ async fn show_or_change_authorization(
     body: Bytes,
 ) -> Response {
     let shown = async {
-        must_be_jose(&headers)?;
-        let request = request::by_account(&app, &Resource::Authorization(&id).url(&app), &body).await?;
+        let request = signed(&app, &headers, &body, Resource::Authorization(&id)).await?;
         authorization::show_or_change(&app, &request, &id).await
     };
     answer::of(&app, shown.await, |authorization| {
@@ -224,8 +229,7 @@ async fn show_or_answer_challenge(
     body: Bytes,
 ) -> Response {
     let shown = async {
-        must_be_jose(&headers)?;
-        let request = request::by_account(&app, &Resource::Challenge(&id).url(&app), &body).await?;
+        let request = signed(&app, &headers, &body, Resource::Challenge(&id)).await?;
         authorization::show_or_answer(&app, &request, &id).await
     };
     answer::of(&app, shown.await, |authorization| {
@@ -238,6 +242,55 @@ async fn show_or_answer_challenge(
     })
 }
 
+/// RFC 8555 section 7.4.1.
+async fn new_authorization(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
+    let begun = async {
+        let request = signed(&app, &headers, &body, Resource::NewAuthorization).await?;
+        domain::create(&app, &request).await
+    };
+    answer::of(&app, begun.await, |authorization| {
+        let location = Resource::DomainAuthorization(authorization.id()).url(&app);
+        Ok(Answer::json(StatusCode::CREATED, &authorization.to_json(&app)).at(&location))
+    })
+}
+
+async fn show_or_change_domain_authorization(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let shown = async {
+        let request = signed(&app, &headers, &body, Resource::DomainAuthorization(&id)).await?;
+        domain::show_or_change(&app, &request, &id).await
+    };
+    answer::of(&app, shown.await, |authorization| {
+        Ok(Answer::json(StatusCode::OK, &authorization.to_json(&app)))
+    })
+}
+
+async fn show_or_answer_domain_challenge(
+    State(app): State<Arc<App>>,
+    Path((id, name)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let shown = async {
+        let challenge = domain::Challenge::parse(&name).ok_or(Refusal::NotFound)?;
+        let request = signed(&app, &headers, &body, Resource::DomainChallenge(&id, &name)).await?;
+        let authorization = domain::show_or_answer(&app, &request, &id, challenge).await?;
+        Ok((authorization, challenge))
+    };
+    answer::of(&app, shown.await, |(authorization, challenge)| {
+        let up = Resource::DomainAuthorization(authorization.id()).url(&app);
+        let answer = Answer::json(StatusCode::OK, &authorization.challenge_to_json(&app, challenge)).linking(&up, "up");
+        Ok(match authorization.is_pending() {
+            true => answer.retry_after(LOOKING_TAKES),
+            false => answer,
+        })
+    })
+}
+
 async fn show_certificate(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -245,8 +298,7 @@ async fn show_certificate(
     body: Bytes,
 ) -> Response {
     let shown = async {
-        must_be_jose(&headers)?;
-        let request = request::by_account(&app, &Resource::Certificate(&id).url(&app), &body).await?;
+        let request = signed(&app, &headers, &body, Resource::Certificate(&id)).await?;
         request.must_be_get()?;
         order::chain(&app, &request.account, &id).await
     };
@@ -277,6 +329,12 @@ fn of_order(app: &App, status: StatusCode, order: &order::AcmeOrder) -> Answer {
     }
 }
 
+/// What most handlers begin with: a request for this resource that an account has signed.
+async fn signed(app: &App, headers: &HeaderMap, body: &[u8], resource: Resource<'_>) -> Outcome<ByAccount> {
+    must_be_jose(headers)?;
+    request::by_account(app, &resource.url(app), body).await
+}
+
 /// RFC 8555 section 6.2.
 fn must_be_jose(headers: &HeaderMap) -> Result<(), Refusal> {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
@@ -287,7 +345,7 @@ fn must_be_jose(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// An account sees no other, and learns nothing about whether there is one.
-fn must_be_own(request: &request::ByAccount, id: &str) -> Result<(), Refusal> {
+fn must_be_own(request: &ByAccount, id: &str) -> Result<(), Refusal> {
     match request.account.id == id {
         true => Ok(()),
         false => Err(Refusal::unauthorized(
@@ -298,5 +356,7 @@ fn must_be_own(request: &request::ByAccount, id: &str) -> Result<(), Refusal> {
 
 /// How long to wait before asking again, in seconds: a reply has to travel through two mail systems.
 const REPLY_TAKES: i64 = 10;
+/// Another request is looking.
+const LOOKING_TAKES: i64 = 5;
 /// Evidence that an order waits for comes from people.
 const ISSUING_TAKES: i64 = 30;

@@ -175,7 +175,7 @@ impl From<Error> for HttpProblem {
                 "The evidence does not suffice",
             )
             .in_section("1.3.2.1"),
-            Error::PlanExcludes { .. } | Error::SeatsTaken { .. } => {
+            Error::PlanExcludes { .. } | Error::SeatsTaken { .. } | Error::VpSeatsTaken { .. } => {
                 problem(StatusCode::CONFLICT, "plan-limit", "The plan does not include it")
             }
             Error::LintRefused { findings } => {
@@ -203,6 +203,22 @@ impl From<Error> for HttpProblem {
                 "Other networks have to see it too",
             )
             .in_section("4.2.2.2"),
+            Error::VpNotManaged { .. } => problem(
+                StatusCode::CONFLICT,
+                "evidence-insufficient",
+                "The evidence does not suffice",
+            )
+            .in_section("3.2.2"),
+            Error::VpChallenge { .. } => problem(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "not-the-challenge",
+                "It is not the challenge mail",
+            ),
+            Error::VpRefused { .. } | Error::Vp(_) => problem(
+                StatusCode::BAD_GATEWAY,
+                "other-authority",
+                "The other authority was of no use",
+            ),
             Error::NoMailServer | Error::MailNotSent { .. } => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "mail-not-sent",

@@ -181,7 +181,7 @@ pub(super) fn record(
 }
 
 /// Whether a proof was seen from as many networks as it has to be, or need not be.
-pub(super) fn is_corroborated(
+pub(crate) fn is_corroborated(
     conn: &mut AnyConnection,
     standard: Standard,
     proof: &EvidenceId,

@@ -1,9 +1,11 @@
-//! The table `evidence`: proofs are inserted and read, never changed; `evidence_withdrawals` ends some early.
+//! The table `evidence`: proofs are inserted and read, never changed; `evidence_withdrawals` and `evidence_retractions` end some early.
 
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use migrations::schema::{certificate_evidence, evidence, evidence_for_order, evidence_withdrawals};
+use migrations::schema::{
+    certificate_evidence, evidence, evidence_for_order, evidence_retractions, evidence_withdrawals,
+};
 use migrations::{AnyConnection, AsText};
 use policies::evidence::{Evidence, EvidenceId, EvidenceParts, Fact, FactKind, Method};
 use policies::time::Timestamp;
@@ -84,6 +86,9 @@ fn load(conn: &mut AnyConnection, account: &AccountId, order: Option<&str>) -> R
         .filter(evidence::account_id.eq(account.as_ref().to_owned()))
         .filter(diesel::dsl::not(diesel::dsl::exists(
             evidence_withdrawals::table.filter(evidence_withdrawals::evidence_id.eq(evidence::id)),
+        )))
+        .filter(diesel::dsl::not(diesel::dsl::exists(
+            evidence_retractions::table.filter(evidence_retractions::evidence_id.eq(evidence::id)),
         )))
         .select(EvidenceRow::as_select())
         .order((evidence::collected_at.asc(), evidence::id.asc()))

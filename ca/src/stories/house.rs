@@ -257,7 +257,7 @@ async fn golden() -> (Vec<u8>, Vec<u8>) {
     init(&options(&folder), parts).await.unwrap();
     let (parts, outbox) = crate::testing::parts(2, &clock, &keys, Arc::new(TracingObserver));
     let app = App::open(&folder, parts).await.unwrap();
-    let world = World::around(app, clock, outbox, keys, folder, temporary);
+    let world = World::around(app, clock, outbox, keys, folder, temporary, None);
     let ada = world.subscriber("Beispiel AG").await;
     for proof in Proof::everything("ada@example.com") {
         world.prove(&ada, proof, Span::hours(1)).await;

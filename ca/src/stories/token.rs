@@ -38,7 +38,7 @@ fn invariant_12_an_authority_lives_with_its_keys_in_a_token() {
         let outbox = Mailer::in_memory("ca@example.com").unwrap().1;
         let clock = Arc::new(FixedClock::new(START));
         let watched = Arc::new(WatchedKeys::new(FixtureKeys::default()));
-        let world = World::around(app, clock, outbox, watched, folder, temporary);
+        let world = World::around(app, clock, outbox, watched, folder, temporary, None);
         let alice = world.subscriber("Alice").await;
         for proof in Proof::everything("alice@example.com") {
             world.prove(&alice, proof, policies::time::Span::days(1)).await;

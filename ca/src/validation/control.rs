@@ -18,6 +18,7 @@ use subtle::ConstantTimeEq;
 use crate::app::App;
 use crate::perspectives::{Corroboration, NotCorroborated, Observation, Question, Report};
 
+pub(crate) use challenge::{ACTOR, evidence, keep};
 pub use challenge::{Challenge, begin, check, find, list};
 pub(crate) use fetch::{Fetch, FetchError};
 pub(crate) use place::{FilePath, Label, Place};
@@ -29,6 +30,10 @@ pub(crate) enum Expected {
     DnsChange { value: String },
     /// A file of the website that is this random value. The request does not contain it. TLS BR 3.2.2.4.18.
     WebsiteChange { value: String },
+    /// A TXT record that is this digest of a key authorization. RFC 8555 section 8.4, TLS BR 3.2.2.4.7.
+    AcmeDns { digest: String },
+    /// A file of the website, named by the token, that is this key authorization. RFC 8555 section 8.3, TLS BR 3.2.2.4.19.
+    AcmeHttp { path: FilePath, key_authorization: String },
 }
 
 impl Expected {
@@ -37,6 +42,8 @@ impl Expected {
         match self {
             Self::DnsChange { .. } => Method::DomainDnsChange,
             Self::WebsiteChange { .. } => Method::DomainWebsiteChange,
+            Self::AcmeDns { .. } => Method::DomainAcmeDns,
+            Self::AcmeHttp { .. } => Method::DomainAcmeHttp,
         }
     }
 
@@ -45,12 +52,16 @@ impl Expected {
         match self {
             Self::DnsChange { .. } => Place::Text(Label::Sealwright),
             Self::WebsiteChange { .. } => Place::File(FilePath::sealwright()),
+            Self::AcmeDns { .. } => Place::Text(Label::Acme),
+            Self::AcmeHttp { path, .. } => Place::File(path.clone()),
         }
     }
 
     fn value(&self) -> &str {
         match self {
             Self::DnsChange { value } | Self::WebsiteChange { value } => value,
+            Self::AcmeDns { digest } => digest,
+            Self::AcmeHttp { key_authorization, .. } => key_authorization,
         }
     }
 
@@ -160,6 +171,16 @@ pub enum NotShown {
         #[source]
         source: NoQuorum,
     },
+}
+
+impl NotShown {
+    /// What other networks saw, if that is why.
+    pub(crate) fn into_report(self) -> Option<Box<Report>> {
+        match self {
+            Self::NotCorroborated { report, .. } => Some(report),
+            _ => None,
+        }
+    }
 }
 
 /// Looks from here and from the remote perspectives, at the same time, whether what was expected is there.

@@ -38,6 +38,8 @@ pub enum ReplyFields {
 pub(crate) struct Verifier {
     text_records: Arc<dyn TextRecords>,
     fields: ReplyFields,
+    /// What the RFC wants covered.
+    signed: &'static [&'static str],
     authenticator: MessageAuthenticator,
 }
 
@@ -53,6 +55,19 @@ pub(crate) enum NotAuthentic {
 
 impl Verifier {
     pub(crate) fn new(text_records: Arc<dyn TextRecords>, fields: ReplyFields) -> Result<Self, Error> {
+        Self::of(text_records, fields, &SIGNED_FIELDS)
+    }
+
+    /// For challenge mails of other authorities (RFC 8823 section 3.1).
+    pub(crate) fn of_challenges(text_records: Arc<dyn TextRecords>) -> Result<Self, Error> {
+        Self::of(text_records, ReplyFields::All, &SIGNED_FIELDS_OF_CHALLENGES)
+    }
+
+    fn of(
+        text_records: Arc<dyn TextRecords>,
+        fields: ReplyFields,
+        signed: &'static [&'static str],
+    ) -> Result<Self, Error> {
         // Keys are looked up by us; this resolver has no server and is never asked.
         let nowhere = ResolverConfig::from_parts(None, Vec::new(), Vec::new());
         let authenticator = MessageAuthenticator::new(nowhere, ResolverOpts::default());
@@ -63,6 +78,7 @@ impl Verifier {
         Ok(Self {
             text_records,
             fields,
+            signed,
             authenticator,
         })
     }
@@ -95,7 +111,8 @@ impl Verifier {
             }
             let covers = |name: &str| signature.h.iter().any(|signed| signed.eq_ignore_ascii_case(name));
             let is_there = |name: &str| present.iter().any(|field| field.eq_ignore_ascii_case(name));
-            let missing = SIGNED_FIELDS
+            let missing = self
+                .signed
                 .iter()
                 .any(|name| (self.fields == ReplyFields::All || is_there(name)) && !covers(name));
             let seconds = u64::try_from(now.unix()).unwrap_or(0);
@@ -189,6 +206,22 @@ const SIGNED_FIELDS: [&str; 12] = [
     "In-Reply-To",
     "References",
     "Message-ID",
+    "Content-Type",
+    "Content-Transfer-Encoding",
+];
+/// RFC 8823 section 3.1.
+const SIGNED_FIELDS_OF_CHALLENGES: [&str; 13] = [
+    "From",
+    "Sender",
+    "Reply-To",
+    "To",
+    "CC",
+    "Subject",
+    "Date",
+    "In-Reply-To",
+    "References",
+    "Message-ID",
+    "Auto-Submitted",
     "Content-Type",
     "Content-Transfer-Encoding",
 ];

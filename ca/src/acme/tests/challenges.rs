@@ -22,7 +22,7 @@ async fn is_pending(client: &Client<'_>, placed: &Placed) -> bool {
 
 #[tokio::test]
 async fn the_challenge_mail_is_what_the_standard_asks_for() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let placed = client.order(ADA).await;
     assert!(site.world.outbox.newest_to(ADA).is_none());
@@ -84,7 +84,7 @@ async fn the_challenge_mail_is_what_the_standard_asks_for() {
 
 #[tokio::test]
 async fn a_good_reply_is_taken_once_and_makes_evidence() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let placed = client.order(ADA).await;
     let challenge = client.challenge(&placed).await;
@@ -115,7 +115,7 @@ async fn a_good_reply_is_taken_once_and_makes_evidence() {
 
 #[tokio::test]
 async fn encoded_wrapped_and_alternative_replies_are_taken() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     for form in 0..4 {
         let placed = client.order(ADA).await;
@@ -147,7 +147,7 @@ async fn encoded_wrapped_and_alternative_replies_are_taken() {
 
 #[tokio::test]
 async fn forged_replies_change_nothing() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let placed = client.order(ADA).await;
     let challenge = client.challenge(&placed).await;
@@ -215,7 +215,7 @@ async fn forged_replies_change_nothing() {
 
 #[tokio::test]
 async fn keys_in_the_dns_that_do_not_count_are_refused() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let placed = client.order(ADA).await;
     let challenge = client.challenge(&placed).await;
@@ -252,7 +252,7 @@ async fn fields_that_a_message_lacks_need_not_be_signed_where_the_operator_says_
         (signed.clone(), signed.replacen(":\r\n  Sender", "", 1))
     };
     for (more, expected) in [("", "not covered"), ("reply_fields = \"present\"", "does not fit")] {
-        let site = Site::with(more).await;
+        let site = site!(more);
         let client = site.client("Ada").await;
         let placed = client.order(ADA).await;
         let challenge = client.challenge(&placed).await;
@@ -266,7 +266,7 @@ async fn fields_that_a_message_lacks_need_not_be_signed_where_the_operator_says_
 
 #[tokio::test]
 async fn late_replies_and_late_finalizations_are_refused() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let (late, in_time) = (client.order(ADA).await, client.order(ADA).await);
     let challenge = client.challenge(&late).await;
@@ -285,7 +285,7 @@ async fn late_replies_and_late_finalizations_are_refused() {
 
 #[tokio::test]
 async fn an_authentic_reply_with_a_wrong_digest_ends_the_challenge() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let placed = client.order(ADA).await;
     let challenge = client.challenge(&placed).await;
@@ -306,7 +306,7 @@ async fn an_authentic_reply_with_a_wrong_digest_ends_the_challenge() {
 
 #[tokio::test]
 async fn after_a_change_of_key_the_reply_is_made_with_the_new_one() {
-    let site = Site::new().await;
+    let site = site!();
     let mut client = site.client("Ada").await;
     let placed = client.order(ADA).await;
     let challenge = client.challenge(&placed).await;
@@ -324,7 +324,7 @@ async fn after_a_change_of_key_the_reply_is_made_with_the_new_one() {
 
 #[tokio::test]
 async fn nobody_is_flooded_with_challenge_mails() {
-    let site = Site::new().await;
+    let site = site!();
     let (ada, eve) = (site.client("Ada").await, site.client("Eve").await);
     for client in [&ada, &eve] {
         for _ in 0..5 {
@@ -350,7 +350,7 @@ async fn nobody_is_flooded_with_challenge_mails() {
 /// A signed reply with changed octets is never taken: every octet that matters is signed or compared.
 #[tokio::test]
 async fn changed_octets_of_a_signed_reply_are_never_taken() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let placed = client.order(ADA).await;
     let challenge = client.challenge(&placed).await;

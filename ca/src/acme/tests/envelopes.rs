@@ -9,7 +9,7 @@ use crate::acme::nonce;
 
 #[tokio::test]
 async fn a_nonce_counts_once_for_a_while_and_only_if_it_is_ours() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let nonce = site.nonce().await;
     let jws = client.key.sign_as_account(&client.kid, &client.kid, &nonce, "");
@@ -58,7 +58,7 @@ async fn a_nonce_counts_once_for_a_while_and_only_if_it_is_ours() {
 
 #[tokio::test]
 async fn nodes_on_one_database_take_the_nonces_of_each_other_once() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let (mut parts, _) = parts(3, &site.world.clock, &site.world.keys, Arc::new(TracingObserver));
     parts.text_records = Some(Arc::clone(&site.mail.dns) as _);
@@ -88,7 +88,7 @@ async fn nodes_on_one_database_take_the_nonces_of_each_other_once() {
 
 #[tokio::test]
 async fn headers_that_say_something_else_than_the_request_are_refused() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let url = site.url("new-order");
     let check = async |header: Value, status: u16, kind: &str| {
@@ -158,7 +158,7 @@ async fn headers_that_say_something_else_than_the_request_are_refused() {
 /// A seeded run over every resource that takes a body: no changed octet is taken, and none of them makes a panic.
 #[tokio::test]
 async fn changed_octets_are_never_taken() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let placed = client.order(ADA).await;
     let mut rng = ChaCha20Rng::from_seed([77; 32]);

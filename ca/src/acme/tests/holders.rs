@@ -6,7 +6,7 @@ use super::*;
 
 #[tokio::test]
 async fn an_account_needs_a_binding_that_an_operator_made_for_it() {
-    let site = Site::new().await;
+    let site = site!();
     let owner = site.world.principal("Ada", Role::Subscriber).await;
     let (id, secret) = site.external_key(&owner).await;
     let key = Key::es256();
@@ -53,7 +53,7 @@ async fn an_account_needs_a_binding_that_an_operator_made_for_it() {
 
 #[tokio::test]
 async fn expired_and_revoked_bindings_are_of_no_use() {
-    let site = Site::new().await;
+    let site = site!();
     let owner = site.world.principal("Ada", Role::Subscriber).await;
     let app = &site.world.app;
     let local = accounts::local_operator();
@@ -87,7 +87,7 @@ async fn expired_and_revoked_bindings_are_of_no_use() {
 
 #[tokio::test]
 async fn invariant_12_the_secret_of_a_binding_is_nowhere_in_clear() {
-    let site = Site::new().await;
+    let site = site!();
     let owner = site.world.principal("Ada", Role::Subscriber).await;
     let (_, secret) = site.external_key(&owner).await;
     let octets = data_encoding::BASE64URL_NOPAD.decode(secret.as_bytes()).unwrap();
@@ -103,7 +103,7 @@ async fn invariant_12_the_secret_of_a_binding_is_nowhere_in_clear() {
 
 #[tokio::test]
 async fn revoking_a_binding_ends_the_account_that_it_made() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let local = accounts::local_operator();
     let operator = local.as_operator("test").unwrap();
@@ -118,7 +118,7 @@ async fn revoking_a_binding_ends_the_account_that_it_made() {
 
 #[tokio::test]
 async fn contacts_and_terms_are_checked() {
-    let site = Site::with("terms_of_service = \"https://ca.example.net/terms\"").await;
+    let site = site!("terms_of_service = \"https://ca.example.net/terms\"");
     let key = Key::es256();
     let refused = site.new_account(&key, json!({})).await;
     refused.problem(403, "userActionRequired");
@@ -159,7 +159,7 @@ async fn contacts_and_terms_are_checked() {
 
 #[tokio::test]
 async fn a_deactivated_account_does_nothing_any_more() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let placed = client.order(ADA).await;
     let ended = client.post(&client.kid, r#"{"status":"deactivated"}"#).await.ok();
@@ -173,7 +173,7 @@ async fn a_deactivated_account_does_nothing_any_more() {
 
 #[tokio::test]
 async fn the_key_of_an_account_is_changed_by_both_keys() {
-    let site = Site::new().await;
+    let site = site!();
     let mut client = site.client("Ada").await;
     let other = site.client("Eve").await;
     let url = site.url("key-change");
@@ -211,7 +211,7 @@ async fn the_key_of_an_account_is_changed_by_both_keys() {
 
 #[tokio::test]
 async fn what_belongs_to_another_account_does_not_exist() {
-    let site = Site::new().await;
+    let site = site!();
     let ada = site.client("Ada").await;
     let (placed, chain) = ada.certificate(ADA).await;
     let order = ada.get(&placed.url).await.json();

@@ -9,7 +9,7 @@ use crate::testing::Proof;
 
 #[tokio::test]
 async fn invariants_01_and_04_a_certificate_comes_by_the_way_of_all_others() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let (placed, chain) = client.certificate(ADA).await;
     let certificates = site.world.certificates().await;
@@ -52,7 +52,7 @@ async fn invariants_01_and_04_a_certificate_comes_by_the_way_of_all_others() {
 
 #[tokio::test]
 async fn invariant_04_the_proof_of_one_order_serves_no_other() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     client.certificate(ADA).await;
     // The same account, the same mailbox, a minute later: it has to be proved anew.
@@ -80,7 +80,7 @@ async fn invariant_04_the_proof_of_one_order_serves_no_other() {
 
 #[tokio::test]
 async fn many_finalizations_at_once_give_one_certificate() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let placed = client.order(ADA).await;
     client.prove(ADA, &placed).await;
@@ -117,7 +117,7 @@ async fn many_finalizations_at_once_give_one_certificate() {
 
 #[tokio::test]
 async fn what_is_proved_in_another_way_needs_no_mail() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     for proof in [Proof::domain("example.com"), Proof::organization(), Proof::authority()] {
         site.world.prove(&client.owner, proof, Span::hours(1)).await;
@@ -138,7 +138,7 @@ async fn what_is_proved_in_another_way_needs_no_mail() {
 
 #[tokio::test]
 async fn an_order_waits_for_the_evidence_of_its_profile() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let identifiers = json!([{"type": "email", "value": ADA}]);
     client
@@ -171,7 +171,7 @@ async fn an_order_waits_for_the_evidence_of_its_profile() {
 
 #[tokio::test]
 async fn identifiers_that_cannot_be_certified_are_refused() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let check = async |identifiers: Value, kind: &str| {
         client
@@ -207,7 +207,7 @@ async fn identifiers_that_cannot_be_certified_are_refused() {
 
 #[tokio::test]
 async fn requests_for_other_names_or_bad_keys_are_refused_and_leave_the_order_ready() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let placed = client.order(ADA).await;
     client
@@ -277,7 +277,7 @@ impl PKeyRequest {
 
 #[tokio::test]
 async fn changed_octets_of_a_request_are_never_certified() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let placed = client.order(ADA).await;
     client.prove(ADA, &placed).await;
@@ -292,7 +292,7 @@ async fn changed_octets_of_a_request_are_never_certified() {
 
 #[tokio::test]
 async fn an_authorization_that_was_given_back_authorizes_nothing() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let placed = client.order(ADA).await;
     client.prove(ADA, &placed).await;
@@ -314,7 +314,7 @@ async fn an_authorization_that_was_given_back_authorizes_nothing() {
 
 #[tokio::test]
 async fn too_many_orders_are_refused_until_later() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     for number in 0..100 {
         client.order(&format!("user{number}@example.com")).await;
@@ -344,7 +344,7 @@ async fn too_many_orders_are_refused_until_later() {
 
 #[tokio::test]
 async fn certificates_are_revoked_by_their_account_or_their_key() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let url = site.url("revoke-cert");
     let (_, first) = client.certificate(ADA).await;

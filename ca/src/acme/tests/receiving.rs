@@ -31,7 +31,7 @@ async fn connection(site: &Site) -> Connection {
 
 #[tokio::test]
 async fn replies_come_by_smtp_and_the_answer_says_what_became_of_them() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let placed = client.order(ADA).await;
     let challenge = client.challenge(&placed).await;

@@ -22,7 +22,7 @@ fn certificate_id(chain: &str) -> String {
 
 #[tokio::test]
 async fn anybody_may_ask_when_to_renew() {
-    let site = Site::new().await;
+    let site = site!();
     let client = site.client("Ada").await;
     let (_, chain) = client.certificate(ADA).await;
     let id = certificate_id(&chain);
@@ -56,7 +56,7 @@ async fn anybody_may_ask_when_to_renew() {
 
 #[tokio::test]
 async fn a_certificate_is_replaced_once_by_its_own_account_for_its_own_mailbox() {
-    let site = Site::new().await;
+    let site = site!();
     let (ada, eve) = (site.client("Ada").await, site.client("Eve").await);
     let (_, chain) = ada.certificate(ADA).await;
     let id = certificate_id(&chain);

@@ -183,6 +183,8 @@ fn status(kind: ErrorType) -> StatusCode {
         | ErrorType::BadPublicKey
         | ErrorType::BadRevocationReason
         | ErrorType::BadSignatureAlgorithm
+        | ErrorType::Connection
+        | ErrorType::Dns
         | ErrorType::IncorrectResponse
         | ErrorType::InvalidContact
         | ErrorType::InvalidProfile

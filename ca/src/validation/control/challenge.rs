@@ -212,10 +212,7 @@ pub(crate) fn evidence(app: &App, observed: &Observed, requested_by: &str, now: 
 async fn fail(app: &App, row: ChallengeRow, problem: NotShown) -> Result<(), Error> {
     let now = app.now();
     let reason = error::chain(&problem);
-    let report = match problem {
-        NotShown::NotCorroborated { report, .. } => Some(report),
-        _ => None,
-    };
+    let report = problem.into_report();
     app.db
         .write(move |conn| {
             store::domain_challenges::note_problem(conn, &row.id, &reason)?;
@@ -298,4 +295,5 @@ const MOST_OPEN: i64 = 200;
 /// Each makes us ask and connect.
 const MOST_LOOKS: i64 = 50;
 const MOST_LISTED: i64 = 500;
-const ACTOR: &str = "domain-validation";
+/// Who is named in the audit log for what was seen.
+pub(crate) const ACTOR: &str = "domain-validation";

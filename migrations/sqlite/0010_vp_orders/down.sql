@@ -1,0 +1,1 @@
+DROP TABLE vp_orders;

@@ -1,0 +1,2 @@
+DROP TABLE evidence_retractions;
+DROP TABLE acme_domain_authorizations;
