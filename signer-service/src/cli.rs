@@ -2,6 +2,7 @@
 
 mod certificate;
 mod dkim;
+mod keys;
 mod message;
 mod queue;
 mod route;
@@ -49,6 +50,9 @@ pub enum Command {
     /// The keys with which domains sign their mail (DKIM).
     #[command(subcommand, after_help = DKIM_EXAMPLES)]
     Dkim(dkim::Dkim),
+    /// The key that seals the keys of mailboxes and domains.
+    #[command(subcommand, after_help = KEYS_EXAMPLES)]
+    Keys(keys::Keys),
     /// Who may use the HTTP API.
     #[command(subcommand, after_help = TOKEN_EXAMPLES)]
     Token(token::Token),
@@ -130,7 +134,7 @@ pub struct Data {
 
 /// Runs a command and says on standard error why it failed.
 pub fn run(command: Command, clock: Arc<dyn Clock>) -> ExitCode {
-    keys::tls::install_default_provider();
+    ::keys::tls::install_default_provider();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
@@ -142,6 +146,7 @@ pub fn run(command: Command, clock: Arc<dyn Clock>) -> ExitCode {
             Command::Queue(command) => queue::run(&command, clock).await,
             Command::User(command) => user::run(&command),
             Command::Route(command) => route::run(&command, clock).await,
+            Command::Keys(command) => keys::run(&command),
             Command::Dkim(command) => dkim::run(&command),
             Command::Token(command) => token::run(&command, clock).await,
             Command::Certificates(command) => certificate::run(&command, clock).await,
@@ -425,6 +430,11 @@ Examples:
   sealwright gateway dkim add --data gateway --selector s2027-ed --algorithm ed25519 example.com
   sealwright gateway dkim show --data gateway example.com --json";
 
+const KEYS_EXAMPLES: &str = "\
+Examples:
+  sealwright gateway keys rotate --data gateway
+  sealwright gateway keys rotate --data gateway --json";
+
 const TOKEN_EXAMPLES: &str = "\
 Examples:
   sealwright gateway token add --data gateway --may-sign-for statements@example.com \"core banking\"
@@ -505,7 +515,7 @@ mod tests {
             may_sign_for,
             ["example.com", "bob@example.org"].map(|text| text.parse().unwrap())
         );
-        assert_eq!(config.keys.algorithm, keys::KeyAlgorithm::P256);
+        assert_eq!(config.keys.algorithm, ::keys::KeyAlgorithm::P256);
     }
 
     #[test]

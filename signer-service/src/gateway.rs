@@ -90,19 +90,15 @@ impl Gateway {
     /// # Errors
     /// See [`Error`].
     pub async fn with_config(config: Config, parts: GatewayParts) -> Result<Arc<Self>, Error> {
-        let (config, db, keys) = blocking(move || {
-            let sealing_key = SealingKey::open_file(&config.keys.sealing_key);
-            let sealing_key = sealing_key.map_err(|source| Error::Key {
-                key: config.keys.sealing_key.display().to_string(),
-                source,
-            })?;
-            let keys = SoftwareKeyStore::open(&config.keys.folder, sealing_key);
+        let (config, db, keys, sealing_key) = blocking(move || {
+            let sealing_key = sealing_key(&config)?;
+            let keys = SoftwareKeyStore::open(&config.keys.folder, sealing_key.clone());
             let keys = keys.map_err(|source| Error::Key {
                 key: config.keys.folder.display().to_string(),
                 source,
             })?;
             let db = Pool::open(&config.database)?;
-            Ok((config, db, keys))
+            Ok((config, db, keys, sealing_key))
         })
         .await?;
         let keys = Arc::new(keys);
@@ -138,7 +134,7 @@ impl Gateway {
             accounts,
         });
         let routes = Arc::new(Routes::open(&config, &db, &parts.clock, &rng, parts.policy_port)?);
-        let server_tls = tls_identity(&config, parts.clock.now())?.server_config();
+        let server_tls = tls_identity(&config, &sealing_key, parts.clock.now())?.server_config();
         let users = Users::open(&config.folder)?.map(Arc::new);
         Ok(Arc::new(Self {
             config,
@@ -316,21 +312,26 @@ fn accounts(config: &Config) -> Result<Vec<(Vec<MaySign>, Client)>, Error> {
     Ok(accounts)
 }
 
+/// The key that seals keys in files, and the self-made TLS identity. To be opened once, since a pipe is empty then.
+pub(crate) fn sealing_key(config: &Config) -> Result<Arc<SealingKey>, Error> {
+    let source = &config.keys.sealing_key;
+    let key = SealingKey::open_source(source.clone()).map_err(|cause| Error::Key {
+        key: source.to_string(),
+        source: cause,
+    })?;
+    Ok(Arc::new(key))
+}
+
 /// The configured identity for STARTTLS, or one made by ourselves and kept in the data folder: senders in the own network
 /// then have encryption without anybody setting anything up.
-fn tls_identity(config: &Config, now: Timestamp) -> Result<TlsIdentity, Error> {
+fn tls_identity(config: &Config, sealing_key: &SealingKey, now: Timestamp) -> Result<TlsIdentity, Error> {
     if let Some(files) = &config.tls {
         return TlsIdentity::from_pem_files(&files.certificate, &files.key).map_err(Error::Tls);
     }
-    let path = &config.keys.sealing_key;
-    let sealing_key = SealingKey::open_file(path).map_err(|source| Error::Key {
-        key: path.display().to_string(),
-        source,
-    })?;
     let mut names = vec![config.hostname.clone()];
     let local = ["localhost", "127.0.0.1", "::1"].into_iter();
     names.extend(local.filter(|name| *name != config.hostname).map(str::to_owned));
-    TlsIdentity::self_made_in(&config.folder, &sealing_key, &names, now.unix()).map_err(Error::Tls)
+    TlsIdentity::self_made_in(&config.folder, sealing_key, &names, now.unix()).map_err(Error::Tls)
 }
 
 /// No certificate is looked at, so it does not matter whom the system trusts, if anybody.

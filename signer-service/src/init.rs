@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use keys::SoftwareKeyStore;
 use keys::sealing::SealingKey;
+use keys::sealing::source::SealingKeySource;
 use migrations::Pool;
 
 use crate::config::Config;
@@ -67,8 +68,13 @@ fn fill(folder: &Path, configuration: &str) -> Result<(), Error> {
         let key = path.display().to_string();
         move |source| Error::Key { key, source }
     };
-    let sealing_key =
-        SealingKey::generate_file(&config.keys.sealing_key).map_err(key_error(&config.keys.sealing_key))?;
+    let sealing_key = match &config.keys.sealing_key {
+        SealingKeySource::File(path) => SealingKey::generate_file(path).map_err(key_error(path))?,
+        // It is there already.
+        source @ SealingKeySource::Descriptor(variable) => {
+            SealingKey::open_source(source.clone()).map_err(key_error(&PathBuf::from(variable)))?
+        }
+    };
     SoftwareKeyStore::create(&config.keys.folder, sealing_key).map_err(key_error(&config.keys.folder))?;
     if config.database.starts_with("sqlite:") {
         // Another database may not be there yet; it is prepared at the first start.

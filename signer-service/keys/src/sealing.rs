@@ -1,7 +1,10 @@
 //! Sealing: what is stored secret is stored like this.
 //!
-//! A [`SealingKey`] is 256 random bits in a file of its own, which belongs in another backup than what it seals. Sealed
-//! bytes are, in this order:
+//! A [`SealingKey`] is 256 random bits in a file of its own, which belongs in another backup than what it seals. The file
+//! may hold several, a line each: the first one seals, all of them open. So a key can be replaced while it is in use.
+//! [`source`] says where else it may come from.
+//!
+//! Sealed bytes are, in this order:
 //!
 //! | bytes | content |
 //! | --- | --- |
@@ -14,61 +17,90 @@
 //! The algorithm is AES-256-GCM (NIST SP 800-38D). The associated data are the first eight bytes and the context: the
 //! name of what is sealed, so that one sealed thing cannot be passed off as another.
 
+pub mod source;
+
 use std::fmt;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::{PoisonError, RwLock};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::rand;
 use zeroize::Zeroizing;
 
+use self::source::SealingKeySource;
 use crate::KeyError;
-use crate::private_file::{self, Existing, Readers};
+use crate::private_file::{self, Existing};
 
 /// The key that seals. It cannot be copied or shown; the backend overwrites it in memory when it is dropped.
 ///
 /// One key may seal 2^32 things before random nonces become likely enough to repeat (NIST SP 800-38D section 8.3).
-pub struct SealingKey(LessSafeKey);
+pub struct SealingKey {
+    /// The first one seals. At least one.
+    ring: RwLock<Vec<LessSafeKey>>,
+    /// Where newer ones are found.
+    source: Option<SealingKeySource>,
+}
 
 impl SealingKey {
     /// Makes a new sealing key and keeps it in a new file, mode 0600. Fails when there is such a file already.
     pub fn generate_file(path: &Path) -> Result<Self, KeyError> {
-        let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
-        rand::fill(bytes.as_mut_slice()).map_err(|_| private_file::no_randomness())?;
-        let mut text = Zeroizing::new(String::with_capacity(FILE_LENGTH));
-        text.push_str(FILE_PREFIX);
-        for byte in bytes.iter() {
-            // Writing to a `String` cannot fail.
-            let _ = write!(text, "{byte:02x}");
-        }
-        text.push('\n');
+        let text = new_line()?;
         private_file::write(path, text.as_bytes(), 0o600, Existing::Refuse)?;
-        Ok(Self::from_bytes(&bytes))
+        Self::open_file(path)
     }
 
     /// Opens the file that [`generate_file`](Self::generate_file) has made. Fails when its mode lets anybody but the
     /// owner at it.
     pub fn open_file(path: &Path) -> Result<Self, KeyError> {
-        let not_a_key = |problem| {
-            let path = path.into();
-            KeyError::NotASealingKey { path, problem }
+        Self::open_source(SealingKeySource::File(path.into()))
+    }
+
+    /// The key from wherever it comes.
+    pub fn open_source(source: SealingKeySource) -> Result<Self, KeyError> {
+        let ring = parse(&source.read()?, &source)?;
+        Ok(Self {
+            ring: RwLock::new(ring),
+            source: Some(source),
+        })
+    }
+
+    /// Reads the key again from where it came, since another process may have replaced it.
+    pub(crate) fn refresh(&self) -> Result<(), KeyError> {
+        let Some(source) = self.source.as_ref().filter(|source| source.can_change()) else {
+            return Ok(());
         };
-        let text = private_file::read(path, "sealing key", 1024, Readers::OwnerOnly)?;
-        let digits = text
-            .strip_prefix(FILE_PREFIX.as_bytes())
-            .ok_or_else(|| not_a_key("it does not begin with `sealwright-sealing-key-1:`"))?
-            .trim_ascii_end();
-        if digits.len() != 2 * KEY_LENGTH {
-            return Err(not_a_key("it does not have 64 digits"));
-        }
-        let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let (Some(high), Some(low)) = (hexadecimal(pair[0]), hexadecimal(pair[1])) else {
-                return Err(not_a_key("it has other characters than 0-9 and a-f"));
-            };
-            *byte = high << 4 | low;
-        }
-        Ok(Self::from_bytes(&bytes))
+        let ring = parse(&source.read()?, source)?;
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring;
+        Ok(())
+    }
+
+    /// Puts a new key before the others, which still open what they have sealed. Where the key comes from somebody else,
+    /// who has to do that, nothing happens.
+    pub(crate) fn begin_rotation(&self) -> Result<(), KeyError> {
+        let Some(source) = self.source.as_ref().filter(|source| source.can_change()) else {
+            return Ok(());
+        };
+        let old = source.read()?;
+        let mut text = Zeroizing::new(String::with_capacity(FILE_LENGTH + old.len()));
+        text.push_str(&new_line()?);
+        text.push_str(str::from_utf8(&old).unwrap_or_default());
+        source.replace(&text)?;
+        self.refresh()
+    }
+
+    /// Forgets all keys but the first.
+    pub(crate) fn end_rotation(&self) -> Result<(), KeyError> {
+        let Some(source) = self.source.as_ref().filter(|source| source.can_change()) else {
+            return Ok(());
+        };
+        let text = source.read()?;
+        let first = text.split(|octet| *octet == b'\n').next().unwrap_or_default();
+        let mut only = Zeroizing::new(String::with_capacity(FILE_LENGTH));
+        only.push_str(str::from_utf8(first).unwrap_or_default());
+        only.push('\n');
+        source.replace(&only)?;
+        self.refresh()
     }
 
     /// Seals `plaintext` under the name `context`. The same input gives other bytes each time.
@@ -88,11 +120,15 @@ impl SealingKey {
         sealed.extend_from_slice(&HEADER);
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(plaintext);
-        let tag = self.0.seal_in_place_separate_tag(
-            Nonce::assume_unique_for_key(nonce),
-            associated_data(context),
-            &mut sealed[HEADER.len() + NONCE_LENGTH..],
-        );
+        let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
+        // There is at least one.
+        let tag = ring.first().ok_or(aws_lc_rs::error::Unspecified).and_then(|key| {
+            key.seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                associated_data(context),
+                &mut sealed[HEADER.len() + NONCE_LENGTH..],
+            )
+        });
         match tag {
             Ok(tag) => sealed.extend_from_slice(tag.as_ref()),
             Err(_) => {
@@ -137,22 +173,84 @@ impl SealingKey {
             _ => {}
         }
         let (nonce, ciphertext) = rest.split_at(NONCE_LENGTH);
-        let mut plaintext = Zeroizing::new(ciphertext.to_vec());
-        let length = Nonce::try_assume_unique_for_key(nonce)
-            .and_then(|nonce| self.0.open_in_place(nonce, associated_data(context), &mut plaintext))
-            .map(|opened| opened.len());
-        match length {
-            Ok(length) => plaintext.truncate(length),
-            Err(_) => return Err(KeyError::DoesNotOpen { place: place() }),
-        }
-        Ok(plaintext)
+        let opened = self.open_by_any(context, nonce, ciphertext);
+        // It may have been sealed by a newer key.
+        let opened = match opened {
+            None if self.refresh().is_ok() => self.open_by_any(context, nonce, ciphertext),
+            other => other,
+        };
+        opened.ok_or_else(|| KeyError::DoesNotOpen { place: place() })
+    }
+
+    fn open_by_any(&self, context: &str, nonce: &[u8], ciphertext: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
+        ring.iter().find_map(|key| {
+            let mut plaintext = Zeroizing::new(ciphertext.to_vec());
+            let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+            let length = key
+                .open_in_place(nonce, associated_data(context), &mut plaintext)
+                .ok()?
+                .len();
+            plaintext.truncate(length);
+            Some(plaintext)
+        })
     }
 
     pub(crate) fn from_bytes(bytes: &[u8; KEY_LENGTH]) -> Self {
-        // AES-256-GCM takes every key of 32 bytes, and the length is in the type.
-        let key = UnboundKey::new(&AES_256_GCM, bytes).expect("32 bytes are an AES-256 key");
-        Self(LessSafeKey::new(key))
+        Self {
+            ring: RwLock::new(vec![less_safe(bytes)]),
+            source: None,
+        }
     }
+}
+
+fn less_safe(bytes: &[u8; KEY_LENGTH]) -> LessSafeKey {
+    // AES-256-GCM takes every key of 32 bytes, and the length is in the type.
+    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, bytes).expect("32 bytes are an AES-256 key"))
+}
+
+/// A new key as a line of its file.
+fn new_line() -> Result<Zeroizing<String>, KeyError> {
+    let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
+    rand::fill(bytes.as_mut_slice()).map_err(|_| private_file::no_randomness())?;
+    let mut text = Zeroizing::new(String::with_capacity(FILE_LENGTH));
+    text.push_str(FILE_PREFIX);
+    for byte in bytes.iter() {
+        // Writing to a `String` cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text.push('\n');
+    Ok(text)
+}
+
+/// The keys of a file, the one that seals first.
+fn parse(text: &[u8], source: &SealingKeySource) -> Result<Vec<LessSafeKey>, KeyError> {
+    let not_a_key = |problem| KeyError::NotASealingKey {
+        path: source.path(),
+        problem,
+    };
+    let mut ring = Vec::new();
+    for line in text.trim_ascii_end().split(|octet| *octet == b'\n') {
+        let digits = line
+            .strip_prefix(FILE_PREFIX.as_bytes())
+            .ok_or_else(|| not_a_key("it does not begin with `sealwright-sealing-key-1:`"))?
+            .trim_ascii_end();
+        if digits.len() != 2 * KEY_LENGTH {
+            return Err(not_a_key("it does not have 64 digits"));
+        }
+        let mut bytes = Zeroizing::new([0; KEY_LENGTH]);
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let (Some(high), Some(low)) = (hexadecimal(pair[0]), hexadecimal(pair[1])) else {
+                return Err(not_a_key("it has other characters than 0-9 and a-f"));
+            };
+            *byte = high << 4 | low;
+        }
+        if ring.len() == MOST_KEYS {
+            return Err(not_a_key("it holds more than eight keys"));
+        }
+        ring.push(less_safe(&bytes));
+    }
+    Ok(ring)
 }
 
 impl fmt::Debug for SealingKey {
@@ -185,6 +283,8 @@ const LONGEST_PLAINTEXT: usize = 256 << 20;
 
 const KEY_LENGTH: usize = 32;
 const FILE_PREFIX: &str = "sealwright-sealing-key-1:";
+/// A rotation that was cut off leaves one more behind.
+const MOST_KEYS: usize = 8;
 const FILE_LENGTH: usize = FILE_PREFIX.len() + 2 * KEY_LENGTH + 1;
 
 #[cfg(test)]

@@ -66,6 +66,51 @@ impl SoftwareKeyStore {
         })
     }
 
+    /// Replaces the sealing key, and seals everything anew, while other processes use the folder: they find the new key by
+    /// themselves. `identity` is the folder of a self-made TLS identity that is sealed by the same key. Gives how many files
+    /// were sealed anew.
+    ///
+    /// Where the sealing key comes by a descriptor, the new one has to stand before the old one already.
+    pub fn rotate_sealing_key(&self, identity: &Path) -> Result<usize, KeyError> {
+        let lock = self.open_to_lock()?;
+        lock.lock().map_err(KeyError::file("lock", &self.folder))?;
+        // 1. From here on all that others seal is sealed by the new key, since they wait for the lock and look.
+        self.sealing_key.begin_rotation()?;
+        // 2. A crash in between leaves files that either key opens, and both keys; the next rotation ends it.
+        let mut count = 0;
+        for name in self.file_names()? {
+            let context = match name.strip_suffix(SUFFIX).and_then(|id| id.parse().ok()) {
+                Some(id) => context(&id),
+                None if name == MARKER => MARKER_CONTEXT.to_owned(),
+                None => continue,
+            };
+            self.seal_anew(&self.folder.join(&name), &context)?;
+            count += 1;
+        }
+        let identity = identity.join(crate::tls::SEALED_FILE);
+        if identity.exists() {
+            self.seal_anew(&identity, crate::tls::CONTEXT)?;
+            count += 1;
+        }
+        // 3. Nothing needs the old key any more.
+        self.sealing_key.end_rotation()?;
+        Ok(count)
+    }
+
+    fn seal_anew(&self, path: &Path, context: &str) -> Result<(), KeyError> {
+        let sealed = private_file::read(path, "sealed file", LONGEST_FILE, Readers::OwnerOnly)?;
+        let plain = self
+            .sealing_key
+            .open_at(context, &sealed, || path.display().to_string())?;
+        let sealed = self.sealing_key.seal(context, &plain)?;
+        private_file::write(path, &sealed, 0o600, Existing::Replace)
+    }
+
+    /// The folder, whose lock keeps those who seal and those who replace the sealing key apart.
+    fn open_to_lock(&self) -> Result<fs::File, KeyError> {
+        fs::File::open(&self.folder).map_err(KeyError::file("open", &self.folder))
+    }
+
     fn path(&self, id: &KeyId) -> PathBuf {
         self.folder.join(file_name(id))
     }
@@ -86,6 +131,14 @@ impl SoftwareKeyStore {
 
     /// The PKCS#8 form of a key.
     fn unsealed(&self, id: &KeyId) -> Result<(PathBuf, Zeroizing<Vec<u8>>), KeyError> {
+        match self.unsealed_once(id) {
+            // It may have been sealed anew between reading it and looking for the key.
+            Err(KeyError::DoesNotOpen { .. }) => self.unsealed_once(id),
+            other => other,
+        }
+    }
+
+    fn unsealed_once(&self, id: &KeyId) -> Result<(PathBuf, Zeroizing<Vec<u8>>), KeyError> {
         let path = self.path(id);
         let sealed =
             private_file::read(&path, "key", LONGEST_FILE, Readers::OwnerOnly).map_err(|error| match error {
@@ -121,6 +174,9 @@ impl KeyStore for SoftwareKeyStore {
             return Err(self.already_exists(id));
         }
         let (key, pkcs8) = SoftwareKey::generate(algorithm)?;
+        let lock = self.open_to_lock()?;
+        lock.lock_shared().map_err(KeyError::file("lock", &self.folder))?;
+        self.sealing_key.refresh()?;
         let sealed = self.sealing_key.seal(&context(id), &pkcs8)?;
         private_file::write(&path, &sealed, 0o600, Existing::Refuse).map_err(|error| match error {
             KeyError::FileExists { .. } => self.already_exists(id),

@@ -344,9 +344,9 @@ const ENCRYPTED: [&str; 2] = ["-----BEGIN ENCRYPTED PRIVATE KEY-----", "Proc-Typ
 /// A chain of certificates with RSA-4096 keys has some 10 kB.
 const LONGEST_PEM: u64 = 1 << 20;
 
-const SEALED_FILE: &str = "tls.sealed";
+pub(crate) const SEALED_FILE: &str = "tls.sealed";
 const CERTIFICATE_FILE: &str = "tls.pem";
-const CONTEXT: &str = "tls:self-made";
+pub(crate) const CONTEXT: &str = "tls:self-made";
 
 /// In seconds.
 const DAY: i64 = 86_400;

@@ -1,7 +1,6 @@
 //! `sealwright gateway dkim …`: the keys with which a domain signs its mail.
 
 use clap::{Args, Subcommand, ValueEnum};
-use keys::sealing::SealingKey;
 use keys::{KeyAlgorithm, KeyStore as _, SoftwareKeyStore};
 use policies::mailbox::Domain;
 use serde_json::json;
@@ -9,6 +8,7 @@ use serde_json::json;
 use super::{Data, Failure};
 use crate::config::{Config, is_selector};
 use crate::dkim::{Selector, record};
+use crate::gateway::sealing_key;
 
 #[derive(Debug, Subcommand)]
 pub enum Dkim {
@@ -68,8 +68,7 @@ pub(super) fn run(command: &Dkim) -> Result<(), Failure> {
         selector: named.selector.clone(),
     };
     let config = Config::load(&named.data.folder)?;
-    let sealing_key = SealingKey::open_file(&config.keys.sealing_key)?;
-    let store = SoftwareKeyStore::open(&config.keys.folder, sealing_key)?;
+    let store = SoftwareKeyStore::open(&config.keys.folder, sealing_key(&config)?)?;
     let id = selector.key_name().parse()?;
     let key = match new {
         Some(algorithm) => store.generate(&id, algorithm.into())?,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use keys::KeyAlgorithm;
+use keys::sealing::source::SealingKeySource;
 use serde::Deserialize;
 
 /// How the keys of identities are made.
@@ -10,7 +11,8 @@ use serde::Deserialize;
 pub struct Keys {
     pub algorithm: KeyAlgorithm,
     pub folder: PathBuf,
-    pub sealing_key: PathBuf,
+    /// Seals them, and the self-made TLS identity.
+    pub sealing_key: SealingKeySource,
 }
 
 #[derive(Clone, Debug)]
@@ -25,6 +27,7 @@ pub(super) struct KeysFile {
     algorithm: String,
     folder: PathBuf,
     sealing_key: PathBuf,
+    sealing_key_descriptor: Option<String>,
 }
 
 impl Default for KeysFile {
@@ -33,6 +36,7 @@ impl Default for KeysFile {
             algorithm: "rsa2048".to_owned(),
             folder: PathBuf::from("keys"),
             sealing_key: PathBuf::from("sealing.key"),
+            sealing_key_descriptor: None,
         }
     }
 }
@@ -57,7 +61,10 @@ impl KeysFile {
         Ok(Keys {
             algorithm,
             folder: folder.join(self.folder),
-            sealing_key: folder.join(self.sealing_key),
+            sealing_key: match self.sealing_key_descriptor {
+                None => SealingKeySource::File(folder.join(self.sealing_key)),
+                Some(variable) => SealingKeySource::Descriptor(variable),
+            },
         })
     }
 }

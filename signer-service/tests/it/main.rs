@@ -6,6 +6,7 @@ mod encrypting;
 mod encryption;
 mod enrolment;
 mod inbound;
+mod keys;
 mod login;
 mod messages;
 mod policy;

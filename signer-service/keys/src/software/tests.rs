@@ -475,3 +475,93 @@ fn invariant_12_debug_shows_no_key() {
     let expected = format!("SoftwareKeyStore {{ folder: {:?}, .. }}", fixture.keys());
     assert_eq!(format!("{:?}", fixture.store), expected);
 }
+
+/// A store whose sealing key is in a file, as in a gateway.
+fn rotating() -> (tempfile::TempDir, PathBuf, SoftwareKeyStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sealing.key");
+    let sealing_key = SealingKey::generate_file(&file).unwrap();
+    let store = SoftwareKeyStore::create(&folder.path().join("keys"), sealing_key).unwrap();
+    (folder, file, store)
+}
+
+fn opened(folder: &tempfile::TempDir, sealing_key: &Path) -> Result<SoftwareKeyStore, KeyError> {
+    SoftwareKeyStore::open(&folder.path().join("keys"), SealingKey::open_file(sealing_key)?)
+}
+
+#[test]
+fn a_new_sealing_key_seals_everything_anew_while_others_use_the_store() {
+    let (folder, file, store) = rotating();
+    let old = fs::read(&file).unwrap();
+    let made = store.generate(&id("a"), KeyAlgorithm::P256).unwrap();
+    let names = ["localhost".to_owned()];
+    let sealing_key = SealingKey::open_file(&file).unwrap();
+    let identity = crate::tls::TlsIdentity::self_made_in(folder.path(), &sealing_key, &names, 1_700_000_000).unwrap();
+    // 1. Another process replaces the key: a mark, a key and an identity.
+    assert_eq!(
+        opened(&folder, &file)
+            .unwrap()
+            .rotate_sealing_key(folder.path())
+            .unwrap(),
+        3
+    );
+    assert_ne!(fs::read(&file).unwrap(), old);
+    assert_eq!(fs::read(&file).unwrap().len(), old.len(), "one key is left");
+    // 2. This one, which knows only the old key, goes on.
+    assert_eq!(store.open(&id("a")).unwrap().public_key(), made.public_key());
+    let other = store.generate(&id("b"), KeyAlgorithm::P256).unwrap();
+    // 3. What it has made is sealed by the new key.
+    let again = opened(&folder, &file).unwrap();
+    assert_eq!(again.open(&id("b")).unwrap().public_key(), other.public_key());
+    let sealing_key = SealingKey::open_file(&file).unwrap();
+    let kept = crate::tls::TlsIdentity::self_made_in(folder.path(), &sealing_key, &names, 1_700_000_000).unwrap();
+    assert_eq!(kept.certificate_pem(), identity.certificate_pem());
+    // 4. The old key opens nothing any more.
+    private_file::write(&file, &old, 0o600, Existing::Replace).unwrap();
+    assert!(matches!(opened(&folder, &file), Err(KeyError::DoesNotOpen { .. })));
+}
+
+#[test]
+fn a_rotation_that_was_cut_off_anywhere_loses_nothing_and_is_ended_by_the_next() {
+    let (folder, file, store) = rotating();
+    let old = fs::read(&file).unwrap();
+    store.generate(&id("a"), KeyAlgorithm::P256).unwrap();
+    store.generate(&id("b"), KeyAlgorithm::P256).unwrap();
+    store.rotate_sealing_key(folder.path()).unwrap();
+    let new = fs::read(&file).unwrap();
+    let resealed = fs::read(folder.path().join("keys/a.key")).unwrap();
+    // As after a crash: both keys, and one of the files sealed by the new one only.
+    private_file::write(&file, &[new, old].concat(), 0o600, Existing::Replace).unwrap();
+    let half = opened(&folder, &file).unwrap();
+    half.rotate_sealing_key(folder.path()).unwrap();
+    assert_ne!(fs::read(folder.path().join("keys/a.key")).unwrap(), resealed);
+    let ended = opened(&folder, &file).unwrap();
+    assert!(ended.open(&id("a")).is_ok() && ended.open(&id("b")).is_ok());
+    assert_eq!(
+        fs::read(&file).unwrap().iter().filter(|octet| **octet == b'\n').count(),
+        1
+    );
+}
+
+#[test]
+fn keys_that_are_made_during_rotations_are_all_there_afterwards() {
+    let (folder, file, store) = rotating();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..20 {
+                store.generate(&id(&format!("k{number}")), KeyAlgorithm::P256).unwrap();
+            }
+        });
+        for _ in 0..10 {
+            opened(&folder, &file)
+                .unwrap()
+                .rotate_sealing_key(folder.path())
+                .unwrap();
+        }
+    });
+    let again = opened(&folder, &file).unwrap();
+    assert_eq!(again.list().unwrap().len(), 20);
+    for id in again.list().unwrap() {
+        again.open(&id).unwrap();
+    }
+}
