@@ -1,11 +1,14 @@
 //! CMS signatures, beside the content or around it, see RFC 5652 section 5, RFC 8551 section 2.5 and RFC 5035.
 //!
-//! SignedData is put together by hand on the structures of the `cms` crate, so that every attribute is chosen here
-//! and the same input, time and RSA key give the same bytes.
+//! SignedData is put together by hand from the encodings of the structures of the `cms` crate, so that every attribute
+//! is chosen here and the same input, time and RSA key give the same bytes.
+
+mod around;
+
+use std::sync::Arc;
 
 use cms::cert::{CertificateChoices, IssuerAndSerialNumber};
-use cms::content_info::{CmsVersion, ContentInfo};
-use cms::signed_data::{EncapsulatedContentInfo, SignedData, SignerIdentifier, SignerInfo, SignerInfos};
+use cms::signed_data::{CertificateSet, SignerIdentifier};
 use const_oid::ObjectIdentifier;
 use const_oid::db::{rfc5911, rfc5912};
 use der::asn1::{Any, Null, OctetString, SetOfVec};
@@ -19,6 +22,8 @@ use x509_cert::attr::Attribute;
 use x509_cert::ext::pkix::KeyUsage;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::serial_number::SerialNumber;
+
+use self::around::{Around, CONTEXT_0, OCTET_STRING, SEQUENCE, SET};
 
 /// Who signs: a key, the certificate for it, and the certificates between that one and a root.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +53,7 @@ pub enum CmsError {
 /// # Errors
 /// See [`CmsError`].
 pub fn sign_detached(content: &[u8], signer: Signer<'_>, signing_time: Timestamp) -> Result<Vec<u8>, CmsError> {
-    sign(content, None, signer, signing_time)
+    Encoded::of(signer)?.sign(signer.key, content, Placement::Beside, signing_time)
 }
 
 /// Signs `content` and gives the DER of the ContentInfo with signature and content that goes into smime.p7m.
@@ -56,69 +61,156 @@ pub fn sign_detached(content: &[u8], signer: Signer<'_>, signing_time: Timestamp
 /// # Errors
 /// See [`CmsError`].
 pub fn sign_opaque(content: &[u8], signer: Signer<'_>, signing_time: Timestamp) -> Result<Vec<u8>, CmsError> {
-    let carried = Any::encode_from(&OctetString::new(content)?)?;
-    sign(content, Some(carried), signer, signing_time)
+    Encoded::of(signer)?.sign(signer.key, content, Placement::Inside, signing_time)
 }
 
-fn sign(
-    content: &[u8],
-    carried: Option<Any>,
-    signer: Signer<'_>,
-    signing_time: Timestamp,
-) -> Result<Vec<u8>, CmsError> {
-    let certified_key = signer.certificate.tbs_certificate().subject_public_key_info();
-    if certified_key != signer.key.public_key() {
-        return Err(CmsError::ForeignCertificate);
+/// A signer for many messages: what is the same in all its signatures is encoded once.
+#[derive(Debug, Clone)]
+pub struct PreparedSigner {
+    key: Arc<dyn SigningKey>,
+    encoded: Encoded,
+}
+
+impl PreparedSigner {
+    /// # Errors
+    /// [`CmsError::ForeignCertificate`], or a certificate that cannot be written as DER.
+    pub fn new(
+        key: Arc<dyn SigningKey>,
+        certificate: &Certificate,
+        intermediates: &[Certificate],
+    ) -> Result<Self, CmsError> {
+        let encoded = Encoded::of(Signer {
+            key: &*key,
+            certificate,
+            intermediates,
+        })?;
+        Ok(Self { key, encoded })
     }
-    let algorithm = signer.key.algorithm();
-    let digest = algorithm.digest();
-    let signed_attributes = signed_attributes(content, signer.certificate, digest, signing_time)?;
 
-    // RFC 5652 section 5.4: what is signed is the DER of the attributes as a SET OF, not with the tag [0] that they
-    // carry in the SignerInfo.
-    let signature = signer.key.sign(&signed_attributes.to_der()?)?;
+    pub fn key(&self) -> &dyn SigningKey {
+        &*self.key
+    }
 
-    let signer_info = SignerInfo {
-        version: CmsVersion::V1,
-        sid: SignerIdentifier::IssuerAndSerialNumber(issuer_and_serial_number(signer.certificate)),
-        digest_alg: digest.identifier(),
-        signed_attrs: Some(signed_attributes),
-        signature_algorithm: signature_algorithm(algorithm),
-        signature: OctetString::new(signature.into_bytes())?,
-        unsigned_attrs: None,
-    };
-    let certificates = std::iter::once(signer.certificate)
-        .chain(signer.intermediates.iter().filter(|certificate| !is_root(certificate)));
-    let certificates: Vec<CertificateChoices> = certificates.cloned().map(CertificateChoices::Certificate).collect();
-    let signed_data = SignedData {
-        // RFC 5652 section 5.1: 1 with plain X.509 certificates, version 1 SignerInfos and id-data.
-        version: CmsVersion::V1,
-        digest_algorithms: SetOfVec::try_from(vec![digest.identifier()])?,
-        encap_content_info: EncapsulatedContentInfo {
-            econtent_type: rfc5911::ID_DATA,
-            econtent: carried,
-        },
-        certificates: Some(certificates.try_into()?),
-        crls: None,
-        signer_infos: SignerInfos(SetOfVec::try_from(vec![signer_info])?),
-    };
-    let content_info = ContentInfo {
-        content_type: rfc5911::ID_SIGNED_DATA,
-        content: Any::encode_from(&signed_data)?,
-    };
-    Ok(content_info.to_der()?)
+    /// See [`sign_detached`].
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub fn sign_detached(&self, content: &[u8], signing_time: Timestamp) -> Result<Vec<u8>, CmsError> {
+        self.encoded.sign(&*self.key, content, Placement::Beside, signing_time)
+    }
+
+    /// See [`sign_opaque`].
+    ///
+    /// # Errors
+    /// See [`CmsError`].
+    pub fn sign_opaque(&self, content: &[u8], signing_time: Timestamp) -> Result<Vec<u8>, CmsError> {
+        self.encoded.sign(&*self.key, content, Placement::Inside, signing_time)
+    }
 }
 
-fn signed_attributes(
-    content: &[u8],
-    certificate: &Certificate,
+/// Where the content is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Placement {
+    Beside,
+    Inside,
+}
+
+/// DER of what depends on the signer alone.
+///
+/// Certificates are cloned and encoded again for every message otherwise, which takes longer than signing with P-256.
+#[derive(Debug, Clone)]
+struct Encoded {
     digest: DigestAlgorithm,
-    signing_time: Timestamp,
-) -> Result<SetOfVec<Attribute>, CmsError> {
+    digest_algorithm: Vec<u8>,
+    signature_algorithm: Vec<u8>,
+    signer_identifier: Vec<u8>,
+    /// `[0] IMPLICIT CertificateSet`.
+    certificates: Vec<u8>,
+    /// All signed attributes but the digest and the time.
+    attributes: Vec<Vec<u8>>,
+}
+
+impl Encoded {
+    fn of(signer: Signer<'_>) -> Result<Self, CmsError> {
+        let certified_key = signer.certificate.tbs_certificate().subject_public_key_info();
+        if certified_key != signer.key.public_key() {
+            return Err(CmsError::ForeignCertificate);
+        }
+        let algorithm = signer.key.algorithm();
+        let digest = algorithm.digest();
+        let certificates = std::iter::once(signer.certificate)
+            .chain(signer.intermediates.iter().filter(|certificate| !is_root(certificate)));
+        let certificates: Vec<CertificateChoices> =
+            certificates.cloned().map(CertificateChoices::Certificate).collect();
+        let mut certificates = CertificateSet::try_from(certificates)?.to_der()?;
+        // RFC 5652 section 5.1: [0] IMPLICIT takes the place of SET OF, constructed as that is.
+        certificates[0] = CONTEXT_0;
+        let identifier = SignerIdentifier::IssuerAndSerialNumber(issuer_and_serial_number(signer.certificate));
+        Ok(Self {
+            digest,
+            digest_algorithm: digest.identifier().to_der()?,
+            signature_algorithm: signature_algorithm(algorithm).to_der()?,
+            signer_identifier: identifier.to_der()?,
+            certificates,
+            attributes: lasting_attributes(signer.certificate)?,
+        })
+    }
+
+    fn sign(
+        &self,
+        key: &dyn SigningKey,
+        content: &[u8],
+        placement: Placement,
+        signing_time: Timestamp,
+    ) -> Result<Vec<u8>, CmsError> {
+        let digest = OctetString::new(self.digest.hash(content))?;
+        let digest = attribute(rfc5911::ID_MESSAGE_DIGEST, &digest)?.to_der()?;
+        let time = attribute(rfc5911::ID_SIGNING_TIME, &signing_time.to_certificate_time()?)?.to_der()?;
+        let mut attributes: Vec<&[u8]> = self.attributes.iter().map(Vec::as_slice).collect();
+        attributes.extend([digest.as_slice(), &time]);
+        // X.690 section 11.6: the elements of a SET OF stand in the order of their encodings.
+        attributes.sort_unstable();
+        let attributes = attributes.concat();
+
+        // RFC 5652 section 5.4: what is signed is the DER of the attributes as a SET OF, not with the tag [0] that they
+        // carry in the SignerInfo.
+        let signature = key.sign(&Around::content(&attributes).inside(SET).into_vec())?;
+
+        let signer_info = Around::content(&attributes)
+            .inside(CONTEXT_0)
+            .preceded_by(&self.digest_algorithm)
+            .preceded_by(&self.signer_identifier)
+            // RFC 5652 section 5.3: 1 with issuerAndSerialNumber.
+            .preceded_by(VERSION_1)
+            .followed_by(&self.signature_algorithm)
+            .followed_by(&Around::content(&signature.into_bytes()).inside(OCTET_STRING).into_vec())
+            .inside(SEQUENCE)
+            .inside(SET)
+            .into_vec();
+        let digest_algorithms = Around::content(&self.digest_algorithm).inside(SET).into_vec();
+        let encapsulated = match placement {
+            Placement::Beside => Around::content(b""),
+            Placement::Inside => Around::content(content).inside(OCTET_STRING).inside(CONTEXT_0),
+        };
+        Ok(encapsulated
+            .preceded_by(&rfc5911::ID_DATA.to_der()?)
+            .inside(SEQUENCE)
+            .preceded_by(&digest_algorithms)
+            // RFC 5652 section 5.1: 1 with plain X.509 certificates, version 1 SignerInfos and id-data.
+            .preceded_by(VERSION_1)
+            .followed_by(&self.certificates)
+            .followed_by(&signer_info)
+            .inside(SEQUENCE)
+            .inside(CONTEXT_0)
+            .preceded_by(&rfc5911::ID_SIGNED_DATA.to_der()?)
+            .inside(SEQUENCE)
+            .into_vec())
+    }
+}
+
+fn lasting_attributes(certificate: &Certificate) -> Result<Vec<Vec<u8>>, CmsError> {
     let mut attributes = vec![
         attribute(rfc5911::ID_CONTENT_TYPE, &rfc5911::ID_DATA)?,
-        attribute(rfc5911::ID_MESSAGE_DIGEST, &OctetString::new(digest.hash(content))?)?,
-        attribute(rfc5911::ID_SIGNING_TIME, &signing_time.to_certificate_time()?)?,
         attribute(ID_SMIME_CAPABILITIES, &capabilities())?,
         attribute(ID_SIGNING_CERTIFICATE_V2, &signing_certificate(certificate)?)?,
     ];
@@ -128,8 +220,7 @@ fn signed_attributes(
             &EncryptionKeyPreference(issuer_and_serial_number(certificate)),
         )?);
     }
-    // `SetOfVec` puts the attributes into the order of their encodings, as DER demands (X.690 section 11.6).
-    Ok(SetOfVec::try_from(attributes)?)
+    Ok(attributes.iter().map(Encode::to_der).collect::<Result<_, _>>()?)
 }
 
 fn attribute(oid: ObjectIdentifier, value: &impl Encode) -> Result<Attribute, CmsError> {
@@ -248,3 +339,6 @@ struct IssuerSerial {
 pub(crate) const ID_SMIME_CAPABILITIES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.15");
 const ID_ENCRYPTION_KEY_PREFERENCE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.11");
 const ID_SIGNING_CERTIFICATE_V2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.47");
+
+/// DER of the INTEGER 1.
+const VERSION_1: &[u8] = &[0x02, 0x01, 0x01];

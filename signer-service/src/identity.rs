@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use keys::{KeyId, KeyStore, SigningKey};
+use keys::{KeyId, KeyStore};
 use migrations::Pool;
 use policies::mailbox::{Mailbox, MailboxName};
 use policies::tier::Tier;
@@ -15,7 +15,7 @@ use x509_cert::der::{Decode, Encode};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
-use crate::cms::{CmsError, Signer, sign_detached, sign_opaque};
+use crate::cms::{CmsError, PreparedSigner};
 use crate::error::Error;
 use crate::store::identities::{self as store, IdentityRow};
 
@@ -26,9 +26,8 @@ pub struct Identity {
     mailbox: Mailbox,
     tier: Tier,
     serial: String,
-    key: Arc<dyn SigningKey>,
+    signer: PreparedSigner,
     certificate: Certificate,
-    intermediates: Vec<Certificate>,
     certified: Vec<Mailbox>,
     not_before: Timestamp,
     not_after: Timestamp,
@@ -62,25 +61,17 @@ impl Identity {
     }
 
     pub fn digest(&self) -> keys::DigestAlgorithm {
-        self.key.algorithm().digest()
+        self.signer.key().algorithm().digest()
     }
 
-    /// See [`sign_detached`]. Blocks for some milliseconds.
+    /// See [`crate::cms::sign_detached`]. Blocks for some milliseconds.
     pub fn sign(&self, content: &[u8], signing_time: Timestamp) -> Result<Vec<u8>, CmsError> {
-        sign_detached(content, self.signer(), signing_time)
+        self.signer.sign_detached(content, signing_time)
     }
 
-    /// See [`sign_opaque`]. Blocks for some milliseconds.
+    /// See [`crate::cms::sign_opaque`]. Blocks for some milliseconds.
     pub fn sign_opaque(&self, content: &[u8], signing_time: Timestamp) -> Result<Vec<u8>, CmsError> {
-        sign_opaque(content, self.signer(), signing_time)
-    }
-
-    fn signer(&self) -> Signer<'_> {
-        Signer {
-            key: &*self.key,
-            certificate: &self.certificate,
-            intermediates: &self.intermediates,
-        }
+        self.signer.sign_opaque(content, signing_time)
     }
 
     /// Whether the certificate counts at `now` (RFC 5280 section 4.1.2.5: both ends included).
@@ -107,19 +98,20 @@ impl Identity {
             key: row.key_id.clone(),
             source,
         })?;
-        if key.public_key() != chain.certificate.tbs_certificate().subject_public_key_info() {
-            return Err(broken("its certificate is for another key"));
-        }
+        let signer =
+            PreparedSigner::new(key, &chain.certificate, &chain.intermediates).map_err(|error| match error {
+                CmsError::ForeignCertificate => broken("its certificate is for another key"),
+                error => broken(&error.to_string()),
+            })?;
         Ok(Self {
             mailbox,
             tier: tier.0,
             serial,
-            key,
+            signer,
             not_before: chain.not_before,
             not_after: chain.not_after,
             certified: mailboxes(&chain.certificate),
             certificate: chain.certificate,
-            intermediates: chain.intermediates,
             id,
         })
     }
