@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr2};
+
 use super::{MAXIMUM_LINE, MimeError};
 
 /// Turns each bare CR and each bare LF into CRLF; borrows when nothing has to change.
@@ -13,7 +15,7 @@ pub fn canonicalize(bytes: &[u8]) -> Cow<'_, [u8]> {
     }
     let mut canonical = Vec::with_capacity(bytes.len() + bytes.len() / 32);
     let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')) {
+    while let Some(at) = memchr2(b'\r', b'\n', rest) {
         canonical.extend_from_slice(&rest[..at]);
         canonical.extend_from_slice(b"\r\n");
         let width = if rest[at..].starts_with(b"\r\n") { 2 } else { 1 };
@@ -43,7 +45,7 @@ pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 /// The length of the first line, without its CRLF.
 pub(crate) fn line_length(bytes: &[u8]) -> usize {
     let mut from = 0;
-    while let Some(at) = bytes[from..].iter().position(|byte| *byte == b'\r') {
+    while let Some(at) = memchr(b'\r', &bytes[from..]) {
         if bytes[from + at..].starts_with(b"\r\n") {
             return from + at;
         }
@@ -72,24 +74,45 @@ impl Fitness {
             fitness.unfit |= line.len() > MAXIMUM_LINE;
             fitness.fragile |=
                 matches!(line.last(), Some(b' ' | b'\t')) || line.starts_with(b".") || line.starts_with(b"From ");
-            for byte in line {
-                match byte {
-                    0x80.. => fitness.eight_bit = true,
-                    // Tabulator, form feed and the escape of ISO-2022 belong to text.
-                    b'\t' | 0x0c | 0x1b | 0x20..=0x7e => {}
-                    0 => {
-                        fitness.unfit = true;
-                        fitness.binary = true;
-                    }
-                    b'\r' | b'\n' => fitness.unfit = true,
-                    _ => fitness.binary = true,
-                }
-            }
+            let classes = classes_in(line);
+            fitness.unfit |= classes & (EIGHT_BIT | NUL | LINE_BREAK) != 0;
+            fitness.binary |= classes & (NUL | CONTROL) != 0;
+            fitness.eight_bit |= classes & EIGHT_BIT != 0;
         }
-        fitness.unfit |= fitness.eight_bit;
         fitness
     }
 }
+
+/// The classes of all octets together: a table and no branches, since every octet of every message comes by here.
+fn classes_in(bytes: &[u8]) -> u8 {
+    bytes
+        .iter()
+        .fold(0, |classes, byte| classes | CLASSES[usize::from(*byte)])
+}
+
+const EIGHT_BIT: u8 = 1;
+const NUL: u8 = 2;
+const LINE_BREAK: u8 = 4;
+const CONTROL: u8 = 8;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte: u8 = 0;
+    loop {
+        classes[byte as usize] = match byte {
+            0x80.. => EIGHT_BIT,
+            // Tabulator, form feed and the escape of ISO-2022 belong to text.
+            b'\t' | 0x0c | 0x1b | 0x20..=0x7e => 0,
+            0 => NUL,
+            b'\r' | b'\n' => LINE_BREAK,
+            _ => CONTROL,
+        };
+        if byte == u8::MAX {
+            break classes;
+        }
+        byte += 1;
+    }
+};
 
 /// Whether 8-bit bytes may stand in what goes out: only in header fields of SMTPUTF8 mail (RFC 6532).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,9 +127,13 @@ pub(crate) fn check_transportable(bytes: &[u8], headers: EightBitHeaders) -> Res
         if line.len() > MAXIMUM_LINE {
             return Err(MimeError::NotTransportable { offset: start });
         }
-        let unfit =
-            |byte: &u8| matches!(byte, 0 | b'\r' | b'\n') || (*byte >= 0x80 && headers == EightBitHeaders::Refused);
-        if let Some(at) = line.iter().position(unfit) {
+        let unfit = match headers {
+            EightBitHeaders::Allowed => NUL | LINE_BREAK,
+            EightBitHeaders::Refused => NUL | LINE_BREAK | EIGHT_BIT,
+        };
+        if classes_in(line) & unfit != 0 {
+            let is_unfit = |byte: &u8| CLASSES[usize::from(*byte)] & unfit != 0;
+            let at = line.iter().position(is_unfit).unwrap_or_default();
             return Err(MimeError::NotTransportable { offset: start + at });
         }
     }
@@ -114,11 +141,14 @@ pub(crate) fn check_transportable(bytes: &[u8], headers: EightBitHeaders) -> Res
 }
 
 fn has_bare_line_break(bytes: &[u8]) -> bool {
-    bytes.iter().enumerate().any(|(at, byte)| match byte {
-        b'\n' => at == 0 || bytes[at - 1] != b'\r',
-        b'\r' => bytes.get(at + 1) != Some(&b'\n'),
-        _ => false,
-    })
+    let mut from = 0;
+    while let Some(at) = memchr2(b'\r', b'\n', &bytes[from..]) {
+        if !bytes[from + at..].starts_with(b"\r\n") {
+            return true;
+        }
+        from += at + 2;
+    }
+    false
 }
 
 #[cfg(test)]

@@ -308,10 +308,7 @@ fn unused_boundary(entity: &[u8], rng: &mut dyn CryptoRng) -> String {
         let mut random = [0; 16];
         rng.fill_bytes(&mut random);
         let boundary = format!("=_{}", HEXLOWER.encode(&random));
-        if !entity
-            .windows(boundary.len())
-            .any(|window| window == boundary.as_bytes())
-        {
+        if memchr::memmem::find(entity, boundary.as_bytes()).is_none() {
             return boundary;
         }
     }

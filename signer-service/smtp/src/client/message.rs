@@ -1,29 +1,34 @@
 //! The octets of a message: whether they may go out, and how they go over the wire.
 
+use memchr::{memchr, memchr3};
+
 /// The offset of the first NUL, bare CR or bare LF.
 pub(super) fn not_canonical(message: &[u8]) -> Option<usize> {
-    let mut previous = 0;
-    for (offset, &byte) in message.iter().enumerate() {
-        match (previous, byte) {
-            (b'\r', b'\n') => {}
-            (b'\r', _) => return Some(offset - 1),
-            (_, b'\n' | 0) => return Some(offset),
-            _ => {}
+    let mut from = 0;
+    while let Some(at) = memchr3(b'\r', b'\n', 0, &message[from..]) {
+        if !message[from + at..].starts_with(b"\r\n") {
+            return Some(from + at);
         }
-        previous = byte;
+        from += at + 2;
     }
-    (previous == b'\r').then(|| message.len() - 1)
+    None
 }
 
 /// Doubles the dot at the start of every line of a piece of a message, whose line ends are CRLF; told and telling
 /// whether the next octet is the first of a line. See RFC 5321 section 4.5.2.
 pub(crate) fn stuff(piece: &[u8], mut line_start: bool, output: &mut Vec<u8>) -> bool {
-    for line in piece.split_inclusive(|byte| *byte == b'\n') {
-        if line_start && line.starts_with(b".") {
+    let mut rest = piece;
+    while !rest.is_empty() {
+        if line_start && rest.starts_with(b".") {
             output.push(b'.');
         }
+        let (line, after) = match memchr(b'\n', rest) {
+            Some(at) => rest.split_at(at + 1),
+            None => (rest, &[][..]),
+        };
         output.extend_from_slice(line);
         line_start = line.ends_with(b"\n");
+        rest = after;
     }
     line_start
 }

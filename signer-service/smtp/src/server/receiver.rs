@@ -107,10 +107,7 @@ impl DataReceiver {
                 // Section 4.5.2: a dot before anything else at the start of a line was put there by the client.
                 (State::LineStart | State::Dot | State::Text, _) => {
                     let text = &input[index - 1..];
-                    let length = text
-                        .iter()
-                        .position(|byte| matches!(byte, b'\r' | b'\n' | 0))
-                        .unwrap_or(text.len());
+                    let length = memchr::memchr3(b'\r', b'\n', 0, text).unwrap_or(text.len());
                     self.keep(&text[..length]);
                     self.state = State::Text;
                     index += length - 1;
