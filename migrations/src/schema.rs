@@ -477,8 +477,17 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    queue_submissions (message_id) {
+        message_id -> Text,
+        submission_id -> Text,
+        token_id -> Text,
+    }
+}
+
+diesel::joinable!(queue_submissions -> queue_messages (message_id));
 diesel::joinable!(queue_recipients -> queue_messages (message_id));
-diesel::allow_tables_to_appear_in_same_query!(queue_messages, queue_recipients, queue_nodes);
+diesel::allow_tables_to_appear_in_same_query!(queue_messages, queue_recipients, queue_nodes, queue_submissions);
 diesel::table! {
     acme_external_keys (id) {
         id -> Text,

@@ -147,7 +147,8 @@ impl Server {
                 let bound = listener.local_addr().map_err(failed)?;
                 let tls = RustlsConfig::from_config(gateway.server_tls.clone());
                 let server = axum_server::from_tcp_rustls(listener, tls).map_err(failed)?;
-                let service = http::router(gateway.clone()).into_make_service_with_connect_info::<SocketAddr>();
+                let service =
+                    http::router(gateway.clone(), queue.clone()).into_make_service_with_connect_info::<SocketAddr>();
                 Some((bound, server, service))
             }
         };

@@ -111,14 +111,20 @@ fn parse(line: &[u8]) -> Result<Submission, HttpProblem> {
 
 fn result(number: u64, outcome: Result<(super::submission::Submitted, Freshness), HttpProblem>) -> Bytes {
     let mut line = match outcome {
-        Ok((submitted, freshness)) => json!({
-            "line": number,
-            "status": 200,
-            "replayed": freshness == Freshness::Repeated,
-            "accepted": submitted.accepted,
-            "refused": submitted.refused,
-            "answer": submitted.answer,
-        }),
+        Ok((submitted, freshness)) => {
+            let mut line = json!({
+                "line": number,
+                "status": if submitted.id.is_some() { 202 } else { 200 },
+                "replayed": freshness == Freshness::Repeated,
+                "accepted": submitted.accepted,
+                "refused": submitted.refused,
+                "answer": submitted.answer,
+            });
+            if let (Some(id), Some(line)) = (submitted.id, line.as_object_mut()) {
+                line.insert("id".to_owned(), json!(id));
+            }
+            line
+        }
         Err(problem) => {
             let mut line = problem.to_json();
             if let Some(line) = line.as_object_mut() {

@@ -1,9 +1,9 @@
-//! `POST /v1/messages`: hands a message in.
+//! `POST /v1/messages`: hands a message in. 200 when the next mail server has it, 202 when it is queued.
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 use super::Api;
@@ -35,7 +35,14 @@ pub(super) async fn submit_message(
         idempotency_key,
     };
     let (submitted, freshness) = submit(&api, &caller, submission).await?;
-    let mut response = Json(submitted).into_response();
+    let mut response = match &submitted.id {
+        None => Json(submitted).into_response(),
+        Some(id) => {
+            // Ids are hexadecimal.
+            let location = [(header::LOCATION, format!("/v1/messages/{id}"))];
+            (StatusCode::ACCEPTED, location, Json(submitted)).into_response()
+        }
+    };
     if freshness == Freshness::Repeated {
         let name = HeaderName::from_static("idempotent-replayed");
         response.headers_mut().insert(name, HeaderValue::from_static("true"));

@@ -103,6 +103,6 @@ pub(super) async fn not_found() -> HttpProblem {
     HttpProblem::new(
         404,
         "Not found",
-        "there are POST /v1/messages, POST /v1/sign and POST /v1/batches",
+        "there are POST /v1/messages, GET /v1/messages/ID, POST /v1/sign and POST /v1/batches",
     )
 }

@@ -1,11 +1,12 @@
-//! One message on its way through the relay, once for each idempotency key.
+//! One message on its way through the relay or into the queue, once for each idempotency key.
 
 use data_encoding::HEXLOWER;
 use mail_parser::MessageParser;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use smtp::Reply;
 use smtp::envelope::{MailFrom, RcptTo};
-use smtp::server::Session as _;
+use smtp::server::Session;
 
 use super::Api;
 use super::auth::Caller;
@@ -13,13 +14,19 @@ use super::problem::HttpProblem;
 use crate::encryption::header_recipients;
 use crate::error::Error;
 use crate::mime::canonical::canonicalize;
+use crate::queue::door::{QUEUED, QueueSession};
+use crate::queue::unique;
 use crate::relay::RelaySession;
+use crate::store::queue_submissions::NewSubmission;
 use crate::store::submissions::{self as store, Claim};
 
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Submitted {
-    /// For whom the next mail server has taken it.
+    /// Under which its state can be asked for; only if it was queued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<String>,
+    /// For whom the next mail server, or the queue, has taken it.
     pub(super) accepted: Vec<String>,
     /// Those that it did not want.
     pub(super) refused: Vec<RefusedRecipient>,
@@ -146,11 +153,56 @@ async fn hand_in(api: &Api, caller: &Caller, submission: Submission) -> Result<S
         )));
     }
     let smtputf8 = !from.is_ascii() || to.iter().any(|recipient| !recipient.is_ascii());
-    let mut session = RelaySession::for_program(api.gateway.clone(), caller.rights.clone(), caller.address);
     let sender = MailFrom {
         smtputf8,
         ..MailFrom::new(from)
     };
+    match &api.queue {
+        None => {
+            let mut session = RelaySession::for_program(api.gateway.clone(), caller.rights.clone(), caller.address);
+            let (accepted, refused) = envelope(&mut session, sender, to).await?;
+            let reply = session.data(message).await;
+            if !reply.is_positive() {
+                return Err(HttpProblem::refused(&reply));
+            }
+            Ok(Submitted {
+                id: None,
+                accepted,
+                refused,
+                answer: reply.to_string(),
+            })
+        }
+        Some(queue) => {
+            let mut session = QueueSession::for_program(queue.clone(), caller.rights.clone(), caller.address);
+            let (accepted, refused) = envelope(&mut session, sender, to).await?;
+            let id = unique(&api.gateway, 16);
+            let submitted = Submitted {
+                id: Some(id.clone()),
+                accepted,
+                refused,
+                answer: Reply::ok([2, 0, 0], QUEUED).to_string(),
+            };
+            let new = NewSubmission {
+                id,
+                token_id: caller.id.clone(),
+                idempotency_key: submission.idempotency_key,
+                answer: serde_json::to_string(&submitted).map_err(|_| HttpProblem::internal())?,
+            };
+            let reply = session.submit(&message, new).await;
+            if !reply.is_positive() {
+                return Err(HttpProblem::refused(&reply));
+            }
+            Ok(submitted)
+        }
+    }
+}
+
+/// Names sender and recipients; gives those who were accepted and those who were not, or a refusal if nobody was.
+async fn envelope(
+    session: &mut impl Session,
+    sender: MailFrom,
+    to: Vec<String>,
+) -> Result<(Vec<String>, Vec<RefusedRecipient>), HttpProblem> {
     let reply = session.mail(sender).await;
     if !reply.is_positive() {
         return Err(HttpProblem::refused(&reply));
@@ -173,15 +225,7 @@ async fn hand_in(api: &Api, caller: &Caller, submission: Submission) -> Result<S
         session.reset().await;
         return Err(last.as_ref().map_or_else(HttpProblem::internal, HttpProblem::refused));
     }
-    let reply = session.data(message).await;
-    if !reply.is_positive() {
-        return Err(HttpProblem::refused(&reply));
-    }
-    Ok(Submitted {
-        accepted,
-        refused,
-        answer: reply.to_string(),
-    })
+    Ok((accepted, refused))
 }
 
 /// The one address in From.

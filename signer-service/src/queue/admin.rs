@@ -94,7 +94,7 @@ impl Gateway {
     }
 }
 
-fn listed_message(queued: Queued) -> ListedMessage {
+pub(crate) fn listed_message(queued: Queued) -> ListedMessage {
     let time = |seconds| Timestamp::from_unix(seconds).to_string();
     ListedMessage {
         id: queued.message.id,

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::bodies::{Bodies, BodyError};
 use super::crash;
 use crate::store::queue::{self as store, Outcome, Queued};
+use crate::store::queue_submissions::{self as submissions, NewSubmission};
 
 /// What shall be written down together, or not at all.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,8 @@ pub(crate) struct Entry {
     /// New messages with their octets. The rows do not know yet where these will lie.
     pub(crate) messages: Vec<(Queued, Bytes)>,
     pub(crate) outcome: Option<Outcome>,
+    /// The request that has brought the messages, if it came by HTTP.
+    pub(crate) submission: Option<NewSubmission>,
 }
 
 /// Why an entry was not written down.
@@ -198,6 +201,11 @@ async fn write(
         }
         let rows: Vec<Queued> = written.iter().flat_map(|written| &written.messages).cloned().collect();
         store::insert(conn, &rows)?;
+        for (entry, written) in entries.iter().zip(&written) {
+            if let Some(submission) = &entry.submission {
+                submissions::insert(conn, submission, &written.messages)?;
+            }
+        }
         Ok::<_, CommitError>(written)
     };
     db.write(work).await.map_err(|error| {

@@ -14,6 +14,7 @@ use crate::engine::{copies, reply};
 use crate::mime::signed::Smtputf8;
 use crate::plan::Envelope;
 use crate::relay::not_allowed_here;
+use crate::store::queue_submissions::NewSubmission;
 use crate::trace::{Trace, check_loop};
 use crate::treatment::ReversePath;
 use crate::users::Rights;
@@ -104,8 +105,8 @@ impl Session for QueueSession {
         let Some((from, recipients)) = self.transaction.take() else {
             return Reply::try_later([4, 3, 0], "The transaction was lost; try again");
         };
-        match self.take(&from, &recipients, &message).await {
-            Ok(()) => Reply::ok([2, 0, 0], "Queued; it will be delivered or come back"),
+        match self.take(&from, &recipients, &message, None).await {
+            Ok(()) => Reply::ok([2, 0, 0], QUEUED),
             Err(refusal) => refusal,
         }
     }
@@ -122,7 +123,35 @@ impl Session for QueueSession {
 }
 
 impl QueueSession {
-    async fn take(&self, from: &MailFrom, recipients: &[RcptTo], message: &[u8]) -> Result<(), Reply> {
+    /// For a program that has authenticated itself in another way than by SMTP.
+    pub(crate) const fn for_program(queue: Arc<Queue>, rights: Rights, address: SocketAddr) -> Self {
+        Self {
+            queue,
+            rights: Some(rights),
+            peer: None,
+            address,
+            transaction: None,
+        }
+    }
+
+    /// As [`Session::data`], and writes down the request that has brought the message.
+    pub(crate) async fn submit(&mut self, message: &[u8], submission: NewSubmission) -> Reply {
+        let Some((from, recipients)) = self.transaction.take() else {
+            return Reply::try_later([4, 3, 0], "The transaction was lost; try again");
+        };
+        match self.take(&from, &recipients, message, Some(submission)).await {
+            Ok(()) => Reply::ok([2, 0, 0], QUEUED),
+            Err(refusal) => refusal,
+        }
+    }
+
+    async fn take(
+        &self,
+        from: &MailFrom,
+        recipients: &[RcptTo],
+        message: &[u8],
+        submission: Option<NewSubmission>,
+    ) -> Result<(), Reply> {
         let gateway = &self.queue.gateway;
         check_loop(gateway, message)?;
         let addresses: Vec<String> = recipients.iter().map(|to| to.address.clone()).collect();
@@ -164,7 +193,7 @@ impl QueueSession {
             })
             .filter(|new| !new.recipients.is_empty())
             .collect();
-        self.queue.accept(new).await.map_err(|error| {
+        self.queue.accept(new, submission).await.map_err(|error| {
             tracing::error!(%error, cause = ?std::error::Error::source(&error), "a message was not taken in");
             match error {
                 NotDurable::Body(_) => Reply::new(
@@ -183,3 +212,5 @@ fn text_of(parameters: &[Parameter]) -> String {
     let words: Vec<String> = parameters.iter().map(ToString::to_string).collect();
     words.join(" ")
 }
+
+pub(crate) const QUEUED: &str = "Queued; it will be delivered or come back";

@@ -43,6 +43,7 @@ use crate::error::Error;
 use crate::gateway::Gateway;
 use crate::store::queue::{self as store, MessageRow, Queued};
 pub use crate::store::queue::{RecipientState, UnknownState};
+use crate::store::queue_submissions::NewSubmission;
 
 /// How queued mail is kept and sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,11 +150,18 @@ impl Queue {
         }
     }
 
-    /// Takes charge of messages, of all or of none.
-    pub(crate) async fn accept(self: &Arc<Self>, new: Vec<New>) -> Result<(), NotDurable> {
+    /// Takes charge of messages, of all or of none, and of the request that has brought them.
+    pub(crate) async fn accept(
+        self: &Arc<Self>,
+        new: Vec<New>,
+        submission: Option<NewSubmission>,
+    ) -> Result<(), NotDurable> {
         let now = self.gateway.clock.now();
         let mut slots = Vec::with_capacity(new.len());
-        let mut entry = Entry::default();
+        let mut entry = Entry {
+            submission,
+            ..Entry::default()
+        };
         for message in new {
             let slot = self.try_slot(message.octets.len());
             entry.messages.push((
@@ -341,7 +349,7 @@ async fn tidy(queue: &Queue) -> Result<(), Error> {
 }
 
 /// So many random octets, in hexadecimal.
-fn unique(gateway: &Gateway, octets: usize) -> String {
+pub(crate) fn unique(gateway: &Gateway, octets: usize) -> String {
     let mut random = vec![0; octets];
     gateway.with_rng(|rng| rng.fill_bytes(&mut random));
     HEXLOWER.encode(&random)

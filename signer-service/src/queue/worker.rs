@@ -111,8 +111,8 @@ pub(super) async fn deliver(queue: Arc<Queue>, queued: Queued, octets: Option<By
             write_down(
                 &queue,
                 Entry {
-                    messages: Vec::new(),
                     outcome: Some(outcome),
+                    ..Entry::default()
                 },
             )
             .await;
@@ -277,6 +277,7 @@ fn conclude<'r>(
             message_id: message.id.clone(),
             fates,
         }),
+        submission: None,
     }
 }
 

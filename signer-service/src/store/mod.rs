@@ -4,5 +4,6 @@ pub(crate) mod gateway_tokens;
 pub(crate) mod identities;
 pub(crate) mod mta_sts_policies;
 pub(crate) mod queue;
+pub(crate) mod queue_submissions;
 pub(crate) mod recipient_certificates;
 pub(crate) mod submissions;

@@ -409,7 +409,7 @@ pub(crate) fn find(conn: &mut AnyConnection, id: &str) -> QueryResult<Option<Que
     Ok(with_recipients(conn, message.into_iter().collect())?.pop())
 }
 
-fn with_recipients(conn: &mut AnyConnection, messages: Vec<MessageRow>) -> QueryResult<Vec<Queued>> {
+pub(crate) fn with_recipients(conn: &mut AnyConnection, messages: Vec<MessageRow>) -> QueryResult<Vec<Queued>> {
     let mut found = Vec::with_capacity(messages.len());
     for message in messages {
         let recipients = queue_recipients::table

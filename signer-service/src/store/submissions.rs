@@ -50,7 +50,7 @@ pub(crate) fn claim(
         }) => return Ok(Claim::Answered(answer)),
         Some(row) if row.created_at > now.minus(ABANDONED).unix() => return Ok(Claim::UnderWay),
         Some(_) => {
-            remove(conn, token_id, key)?;
+            give_up(conn, token_id, key)?;
         }
         None => {}
     }
@@ -71,10 +71,11 @@ pub(crate) fn claim(
     }
 }
 
-/// Writes the answer down, or frees the key where there is none.
+/// Writes the answer down, or frees the key where there is none. An answer that is there stays: an error after the
+/// commit does not take back what was committed.
 pub(crate) fn settle(conn: &mut AnyConnection, token_id: &str, key: &str, answer: Option<&str>) -> QueryResult<()> {
     let Some(answer) = answer else {
-        return remove(conn, token_id, key);
+        return give_up(conn, token_id, key);
     };
     let row = table::table
         .filter(table::token_id.eq(token_id.to_owned()))
@@ -85,8 +86,9 @@ pub(crate) fn settle(conn: &mut AnyConnection, token_id: &str, key: &str, answer
     Ok(())
 }
 
-fn remove(conn: &mut AnyConnection, token_id: &str, key: &str) -> QueryResult<()> {
+fn give_up(conn: &mut AnyConnection, token_id: &str, key: &str) -> QueryResult<()> {
     let row = table::table
+        .filter(table::answer.is_null())
         .filter(table::token_id.eq(token_id.to_owned()))
         .filter(table::idempotency_key.eq(key.to_owned()));
     diesel::delete(row).execute(conn)?;

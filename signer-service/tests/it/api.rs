@@ -2,11 +2,12 @@
 
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
+use smtp::Reply;
 use smtp::server::Settings;
 use smtp::sink::Sink;
 
 use crate::support::openssl_verifies;
-use crate::world::{ALICE_WRITES, Mood, World, listen};
+use crate::world::{ALICE_WRITES, Mood, World, eventually, listen};
 
 async fn world(more: &str) -> World {
     let sink = Sink::new();
@@ -38,6 +39,11 @@ impl Caller {
             base: format!("https://localhost:{}", world.api_address().port()),
             token,
         }
+    }
+
+    async fn get(&self, path: &str) -> reqwest::Response {
+        let request = self.client.get(format!("{}{path}", self.base));
+        request.bearer_auth(&self.token).send().await.unwrap()
     }
 
     async fn post(&self, path: &str, key: Option<&str>, body: impl Into<reqwest::Body>) -> reqwest::Response {
@@ -282,4 +288,141 @@ async fn limits_are_kept() {
     }
     assert_eq!(caller.post("/v2", None, "").await.status(), StatusCode::NOT_FOUND);
     assert_eq!(world.sink.messages().len(), 0);
+}
+
+/// What is known of a message, once nobody waits for it any more.
+async fn done(caller: &Caller, id: &str) -> Value {
+    let mut last = Value::Null;
+    eventually(async || {
+        let answer = caller.get(&format!("/v1/messages/{id}")).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        last = answer.json().await.unwrap();
+        last["state"] == "done"
+    })
+    .await;
+    last
+}
+
+const QUEUE: &str = "[[door]]\nlisten = \"127.0.0.1:0\"\nmode = \"queue\"\n";
+
+#[tokio::test]
+async fn with_a_queue_a_message_is_accepted_and_can_be_asked_for() {
+    let world = world(QUEUE).await;
+    let caller = Caller::for_senders(&world, &["example.com"]).await;
+    world
+        .sink
+        .refuse("gone@example.net", Reply::refused([5, 1, 1], "No such mailbox"));
+    let path = "/v1/messages?to=bob@example.net&to=gone@example.net&to=postmaster";
+    let answer = caller.post(path, None, ALICE_WRITES).await;
+    assert_eq!(answer.status(), StatusCode::ACCEPTED);
+    let location = answer.headers()["location"].to_str().unwrap().to_owned();
+    let answer: Value = answer.json().await.unwrap();
+    let id = answer["id"].as_str().unwrap();
+    assert_eq!(location, format!("/v1/messages/{id}"));
+    assert_eq!(answer["accepted"], json!(["bob@example.net", "gone@example.net"]));
+    assert_eq!(answer["refused"][0]["recipient"], "postmaster");
+    let status = done(&caller, id).await;
+    assert_eq!(status["sender"], "alice@example.com");
+    let states: Vec<(&str, &str)> = status["recipients"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["recipient"].as_str().unwrap(), one["state"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        states,
+        [("bob@example.net", "delivered"), ("gone@example.net", "bounced")]
+    );
+    let last = status["recipients"][1]["last_reply"].as_str().unwrap();
+    assert!(last.contains("No such mailbox"), "{last}");
+    let arrived = world.sink.messages();
+    let arrived = arrived
+        .iter()
+        .find(|one| one.from.address == "alice@example.com")
+        .unwrap();
+    openssl_verifies(&arrived.content, world.authority());
+}
+
+#[tokio::test]
+async fn nobody_else_can_ask_for_a_message() {
+    let world = world(QUEUE).await;
+    let caller = Caller::for_senders(&world, &["example.com"]).await;
+    let answer = caller.post("/v1/messages", None, ALICE_WRITES).await;
+    let id = answer.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned();
+    let mut other = Caller::for_senders(&world, &["example.com"]).await;
+    for id in [id.as_str(), "0", "%00", &"f".repeat(5000)] {
+        let answer = other.get(&format!("/v1/messages/{id}")).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{id}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    }
+    other.token = "swg_x".to_owned();
+    let answer = other.get(&format!("/v1/messages/{id}")).await;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    let answer = caller.get("/v1/messages").await;
+    assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
+    done(&caller, &id).await;
+}
+
+#[tokio::test]
+async fn without_a_queue_there_is_nothing_to_ask_for() {
+    let world = world("").await;
+    let caller = Caller::for_senders(&world, &["example.com"]).await;
+    let answer = caller.get("/v1/messages/0123").await;
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    let problem: Value = answer.json().await.unwrap();
+    assert!(problem["detail"].as_str().unwrap().contains("no queue"), "{problem}");
+}
+
+#[tokio::test]
+async fn an_idempotency_key_survives_a_restart_and_queues_once() {
+    let world = world(QUEUE).await;
+    let mut caller = Caller::for_senders(&world, &["example.com"]).await;
+    let first = caller.post("/v1/messages", Some("invoice-1"), ALICE_WRITES).await;
+    assert_eq!(first.status(), StatusCode::ACCEPTED);
+    let first: Value = first.json().await.unwrap();
+    done(&caller, first["id"].as_str().unwrap()).await;
+    let world = world.restart().await;
+    caller.base = format!("https://localhost:{}", world.api_address().port());
+    let again = caller.post("/v1/messages", Some("invoice-1"), ALICE_WRITES).await;
+    assert_eq!(
+        (again.status(), &again.headers()["idempotent-replayed"]),
+        (StatusCode::ACCEPTED, &"true".parse().unwrap())
+    );
+    assert_eq!(again.json::<Value>().await.unwrap(), first);
+    assert_eq!(world.sink.messages().len(), 1);
+    let status = done(&caller, first["id"].as_str().unwrap()).await;
+    assert_eq!(status["recipients"][0]["state"], "delivered");
+}
+
+#[tokio::test]
+async fn a_batch_is_queued_line_by_line() {
+    let world = world(QUEUE).await;
+    let caller = Caller::for_senders(&world, &["example.com"]).await;
+    let good = json!({ "text": ALICE_WRITES, "idempotency_key": "a" });
+    let forged = json!({ "text": ALICE_WRITES.replace("alice@example.com", "mallory@example.net") });
+    let answer = caller
+        .post("/v1/batches", None, format!("{good}\n{forged}\n{good}\n"))
+        .await;
+    let text = answer.text().await.unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let statuses: Vec<u64> = lines.iter().map(|line| line["status"].as_u64().unwrap()).collect();
+    assert_eq!(statuses, [202, 403, 202], "{text}");
+    assert_eq!(lines[0]["id"], lines[2]["id"]);
+    done(&caller, lines[0]["id"].as_str().unwrap()).await;
+    assert_eq!(world.sink.messages().len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_queue_refuses_frees_the_key() {
+    let world = world(QUEUE).await;
+    let caller = Caller::for_senders(&world, &["example.com"]).await;
+    world.ca.set(Mood::Unavailable);
+    let answer = caller.post("/v1/messages", Some("k"), ALICE_WRITES).await;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    world.ca.set(crate::world::ISSUE);
+    let answer = caller.post("/v1/messages", Some("k"), ALICE_WRITES).await;
+    assert_eq!(answer.status(), StatusCode::ACCEPTED);
+    let id = answer.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned();
+    done(&caller, &id).await;
+    assert_eq!(world.sink.messages().len(), 1);
 }
