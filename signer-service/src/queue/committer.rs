@@ -46,6 +46,32 @@ pub(crate) enum CommitError {
     Database(#[from] migrations::Error),
 }
 
+impl NotDurable {
+    /// Whether room is what was missing, of whichever of the two.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Body(_) => true,
+            Self::Database(error) => error.is_full(),
+            Self::Stopped => false,
+        }
+    }
+}
+
+impl CommitError {
+    /// diesel has no kind for it: SQLITE_FULL, and SQLSTATE 53100 of PostgreSQL with the words of the operating system.
+    fn is_full(&self) -> bool {
+        let mut cause: Option<&dyn std::error::Error> = Some(self);
+        while let Some(error) = cause {
+            let words = error.to_string();
+            if words.contains("disk is full") || words.contains("No space left on device") {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+}
+
 /// The new messages, with the places of their bodies.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
@@ -223,3 +249,22 @@ const WAITING: usize = 512;
 const MOST_ENTRIES: usize = 512;
 /// An object is read in ranges and deleted whole, so it should not grow without need.
 const ENOUGH_OCTETS: usize = 8 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use diesel::result::{DatabaseErrorKind, Error as QueryError};
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_other_failures() {
+        let query = |words: &str| {
+            let error = QueryError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(words.to_owned()));
+            NotDurable::Database(Arc::new(CommitError::Query(error))).is_full()
+        };
+        assert!(query("database or disk is full"));
+        assert!(query("could not extend file \"base/5/16402\": No space left on device"));
+        assert!(!query("database is locked"));
+        assert!(!NotDurable::Database(Arc::new(CommitError::Query(QueryError::NotFound))).is_full());
+    }
+}

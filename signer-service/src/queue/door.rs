@@ -196,12 +196,14 @@ impl QueueSession {
         self.queue.accept(new, submission).await.map_err(|error| {
             tracing::error!(%error, cause = ?std::error::Error::source(&error), "a message was not taken in");
             match error {
-                NotDurable::Body(_) => Reply::new(
+                _ if error.is_full() => Reply::new(
                     452,
                     Some([4, 3, 1]),
                     "There is no room to store the message; try again later",
                 ),
-                NotDurable::Database(_) => Reply::try_later([4, 3, 0], "The queue cannot be written; try again later"),
+                NotDurable::Body(_) | NotDurable::Database(_) => {
+                    Reply::try_later([4, 3, 0], "The queue cannot be written; try again later")
+                }
                 NotDurable::Stopped => Reply::closing([4, 3, 2], "This gateway is stopping; try again later"),
             }
         })
