@@ -38,14 +38,34 @@ pub(crate) struct Seal {
     pub(crate) certificates: Vec<Arc<Usable>>,
 }
 
+/// The copies, and those for whom there is none.
+#[derive(Debug)]
+pub(crate) struct Settlement {
+    pub(crate) copies: Vec<Settled>,
+    pub(crate) unreachable: Option<CannotEncrypt>,
+}
+
+/// Who has to be encrypted to and cannot be. Whether the others get the message depends on who tells the sender.
+#[derive(Debug)]
+pub(crate) struct CannotEncrypt {
+    pub(crate) because: String,
+    pub(crate) recipients: Vec<Unreachable>,
+}
+
+impl From<CannotEncrypt> for Refusal {
+    fn from(CannotEncrypt { because, recipients }: CannotEncrypt) -> Self {
+        Self::CannotEncrypt { because, recipients }
+    }
+}
+
 /// Looks for certificates, and decides for each recipient.
 ///
 /// # Errors
-/// The message is refused as a whole if somebody has to be encrypted to and cannot be: nobody gets it then.
-pub(crate) async fn settle(gateway: &Gateway, plan: Plan) -> Result<Vec<Settled>, NotSent> {
+/// The message is refused as a whole if a certificate cannot be looked for now, or if somebody should pick it up.
+pub(crate) async fn settle(gateway: &Gateway, plan: Plan) -> Result<Settlement, NotSent> {
     let mut settled = Vec::with_capacity(plan.copies.len());
     let mut plain: Vec<Copy> = Vec::new();
-    let mut unreachable: Option<(String, Vec<Unreachable>)> = None;
+    let mut unreachable: Option<CannotEncrypt> = None;
     let mut pickup: Vec<String> = Vec::new();
     for copy in plan.copies {
         let Action::Encrypt(encryption) = &copy.action else {
@@ -63,8 +83,11 @@ pub(crate) async fn settle(gateway: &Gateway, plan: Plan) -> Result<Vec<Settled>
                 });
                 match encryption.without_certificate {
                     WithoutCertificate::Refuse => {
-                        let (_, listed) = unreachable.get_or_insert_with(|| (because.clone(), Vec::new()));
-                        listed.extend(without);
+                        let unreachable = unreachable.get_or_insert_with(|| CannotEncrypt {
+                            because: because.clone(),
+                            recipients: Vec::new(),
+                        });
+                        unreachable.recipients.extend(without);
                     }
                     WithoutCertificate::Pickup => pickup.extend(without.map(|one| one.recipient)),
                 }
@@ -76,15 +99,15 @@ pub(crate) async fn settle(gateway: &Gateway, plan: Plan) -> Result<Vec<Settled>
         };
         settled.extend(sealed(&copy, encryption, division.with, sender));
     }
-    if let Some((because, recipients)) = unreachable {
-        return Err(Refusal::CannotEncrypt { because, recipients }.into());
-    }
     if !pickup.is_empty() {
         // The pickup centre would take them over here. There is none, and nothing may leave in clear.
         return Err(Refusal::NoPickupCentre { recipients: pickup }.into());
     }
     settled.extend(plain.into_iter().map(Settled::Plain));
-    Ok(settled)
+    Ok(Settlement {
+        copies: settled,
+        unreachable,
+    })
 }
 
 /// The recipients of a copy by their position: those with a certificate, and those without and why.

@@ -7,8 +7,8 @@ use smtp::Reply;
 use thiserror::Error;
 
 use crate::cms::CmsError;
-use crate::dkim::{self, DkimError};
-use crate::encryption::{self, Settled};
+use crate::dkim::{self, DkimError, DomainKey};
+use crate::encryption::{self, CannotEncrypt, Settled, Settlement};
 use crate::enrol::EnrolError;
 use crate::enveloped::EncryptError;
 use crate::gateway::Gateway;
@@ -17,7 +17,7 @@ use crate::mime::Limits;
 use crate::mime::signed::{HeaderProtection, Smtputf8, prepare, without_bcc};
 use crate::plan::{Action, Envelope, plan};
 use crate::policy::Format;
-use crate::treatment::{Refusal, ReversePath, WithoutIdentity};
+use crate::treatment::{Refusal, ReversePath, Unreachable, WithoutIdentity};
 use crate::wishes::TrustFields;
 
 /// A copy of a message as it goes out.
@@ -49,13 +49,49 @@ pub(crate) enum NotSent {
 }
 
 /// The copies of a message, signed or as it was, without Bcc and without what was meant for the gateway; or why there
-/// are none.
+/// are none. Nobody gets what one recipient cannot be encrypted to.
 pub(crate) async fn copies(
     gateway: &Arc<Gateway>,
     message: &[u8],
     envelope: &Envelope<'_>,
     smtputf8: Smtputf8,
 ) -> Result<Vec<Outgoing>, NotSent> {
+    let settlement = settle(gateway, message, envelope).await?;
+    match settlement.unreachable {
+        Some(unreachable) => Err(Refusal::from(unreachable).into()),
+        None => build(gateway, settlement.copies, settlement.dkim, smtputf8).await,
+    }
+}
+
+/// The copies for those who can have one, and those who cannot be encrypted to: for whoever can tell the sender of each
+/// recipient by itself.
+///
+/// # Errors
+/// As [`copies`]; that somebody cannot be encrypted to is one only if nobody can.
+pub(crate) async fn copies_for_some(
+    gateway: &Arc<Gateway>,
+    message: &[u8],
+    envelope: &Envelope<'_>,
+    smtputf8: Smtputf8,
+) -> Result<(Vec<Outgoing>, Vec<Unreachable>), NotSent> {
+    let settlement = settle(gateway, message, envelope).await?;
+    let unreachable = match settlement.unreachable {
+        Some(unreachable) if settlement.copies.is_empty() => return Err(Refusal::from(unreachable).into()),
+        Some(unreachable) => unreachable.recipients,
+        None => Vec::new(),
+    };
+    let copies = build(gateway, settlement.copies, settlement.dkim, smtputf8).await?;
+    Ok((copies, unreachable))
+}
+
+/// What is known before anything is signed.
+struct Decided {
+    copies: Vec<Settled>,
+    unreachable: Option<CannotEncrypt>,
+    dkim: Vec<DomainKey>,
+}
+
+async fn settle(gateway: &Arc<Gateway>, message: &[u8], envelope: &Envelope<'_>) -> Result<Decided, NotSent> {
     let plan = plan(message, envelope, &gateway.config.policy)?;
     // Whose mail it is not, its domain does not sign for either.
     let dkim = plan
@@ -64,7 +100,20 @@ pub(crate) async fn copies(
         .filter(|from| policies::signing::decide(from, envelope.may_sign_for).is_ok())
         .map(|from| gateway.dkim_keys(from.domain()))
         .unwrap_or_default();
-    let settled = encryption::settle(gateway, plan).await?;
+    let Settlement { copies, unreachable } = encryption::settle(gateway, plan).await?;
+    Ok(Decided {
+        copies,
+        unreachable,
+        dkim,
+    })
+}
+
+async fn build(
+    gateway: &Arc<Gateway>,
+    settled: Vec<Settled>,
+    dkim: Vec<DomainKey>,
+    smtputf8: Smtputf8,
+) -> Result<Vec<Outgoing>, NotSent> {
     let mut copies = Vec::with_capacity(settled.len());
     for one in settled {
         let (copy, seal) = match one {

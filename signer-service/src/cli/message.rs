@@ -21,7 +21,7 @@ use crate::mime::canonical::canonicalize;
 use crate::mime::signed::{HeaderProtection, Smtputf8};
 use crate::plan::{Action, Envelope, plan};
 use crate::policy::Format;
-use crate::treatment::{ReversePath, WithoutIdentity};
+use crate::treatment::{Refusal, ReversePath, WithoutIdentity};
 
 #[derive(Debug, Args)]
 pub struct Sign {
@@ -159,7 +159,13 @@ async fn explanation(gateway: &Gateway, message: &[u8], given: &Given) -> Result
         }
     };
     let from = plan.from.as_ref().map(ToString::to_string);
-    let settled = match encryption::settle(gateway, plan).await {
+    let settled = encryption::settle(gateway, plan)
+        .await
+        .and_then(|settlement| match settlement.unreachable {
+            Some(unreachable) => Err(Refusal::from(unreachable).into()),
+            None => Ok(settlement.copies),
+        });
+    let settled = match settled {
         Ok(settled) => settled,
         Err(NotSent::Refused(refusal)) => {
             return Ok(Explanation {

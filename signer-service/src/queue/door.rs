@@ -10,7 +10,7 @@ use smtp::server::{Authenticated, Peer, Service, Session};
 
 use super::committer::NotDurable;
 use super::{New, Queue};
-use crate::engine::{copies, reply};
+use crate::engine::{copies_for_some, reply};
 use crate::mime::signed::Smtputf8;
 use crate::plan::Envelope;
 use crate::relay::not_allowed_here;
@@ -171,14 +171,14 @@ impl QueueSession {
             fields: self.rights.as_ref().map_or(TrustFields::Ignore, |rights| rights.fields),
             now: gateway.clock.now(),
         };
-        let copies = copies(gateway, message, &envelope, smtputf8).await;
-        let copies = copies.map_err(|error| reply(&error))?;
+        let made = copies_for_some(gateway, message, &envelope, smtputf8).await;
+        let (copies, unreachable) = made.map_err(|error| reply(&error))?;
         let trace = Trace {
             peer: self.peer.as_ref(),
             address: self.address.ip(),
             smtputf8,
         };
-        let new = copies
+        let mut new: Vec<New> = copies
             .into_iter()
             .map(|copy| New {
                 reverse_path: from.address.clone(),
@@ -189,10 +189,22 @@ impl QueueSession {
                     .filter(|to| copy.recipients.contains(&to.address))
                     .map(|to| (to.address.clone(), text_of(&to.parameters)))
                     .collect(),
+                refused: Vec::new(),
                 octets: Bytes::from([trace.received(gateway, &copy.recipients).as_bytes(), &copy.message].concat()),
             })
             .filter(|new| !new.recipients.is_empty())
             .collect();
+        // RFC 3463: the security that was asked for cannot be given. One of them does not harm the others.
+        if let Some(new) = new.first_mut() {
+            new.refused = recipients
+                .iter()
+                .filter_map(|to| {
+                    let unreachable = unreachable.iter().find(|one| one.recipient == to.address)?;
+                    let reply = format!("554 5.7.4 It cannot be encrypted to: {}", unreachable.reason);
+                    Some((to.address.clone(), text_of(&to.parameters), reply))
+                })
+                .collect();
+        }
         self.queue.accept(new, submission).await.map_err(|error| {
             tracing::error!(%error, cause = ?std::error::Error::source(&error), "a message was not taken in");
             match error {

@@ -99,6 +99,8 @@ pub(crate) struct New {
     pub(crate) smtputf8: bool,
     /// Addresses with their parameters.
     pub(crate) recipients: Vec<(String, String)>,
+    /// Those who cannot have it, with the reason as in an SMTP reply: the sender is told of them at once.
+    pub(crate) refused: Vec<(String, String, String)>,
     pub(crate) octets: Bytes,
 }
 
@@ -164,11 +166,14 @@ impl Queue {
         };
         for message in new {
             let slot = self.try_slot(message.octets.len());
-            entry.messages.push((
-                self.rows(&message, slot.is_some().then(|| self.node.clone()), now),
-                message.octets,
-            ));
+            let rows = self.rows(&message, slot.is_some().then(|| self.node.clone()), now);
+            let notice = worker::notice_of_refused(self, &rows, &message, now);
+            entry.messages.push((rows, message.octets));
             slots.push(slot);
+            if let Some((rows, octets)) = notice {
+                entry.messages.push((rows, octets));
+                slots.push(None);
+            }
         }
         let octets: Vec<Bytes> = entry.messages.iter().map(|(_, octets)| octets.clone()).collect();
         let written = self.committer.commit(entry).await?;
@@ -176,12 +181,18 @@ impl Queue {
         for queued in &written.messages {
             self.remember(&queued.message.body_object);
         }
-        for ((queued, octets), slot) in written.messages.into_iter().zip(octets).zip(slots) {
+        for ((mut queued, octets), slot) in written.messages.into_iter().zip(octets).zip(slots) {
+            queued
+                .recipients
+                .retain(|recipient| recipient.state.0 == RecipientState::Queued);
             match slot {
                 Some(slot) => {
                     tokio::spawn(worker::deliver(self.clone(), queued, Some(octets), slot));
                 }
-                None => self.more.store(true, Ordering::Relaxed),
+                None => {
+                    self.more.store(true, Ordering::Relaxed);
+                    self.wake.notify_one();
+                }
             }
         }
         Ok(())
@@ -190,24 +201,32 @@ impl Queue {
     fn rows(&self, new: &New, lease_node: Option<String>, now: Timestamp) -> Queued {
         // Times first, so that rows that come together lie together.
         let id = format!("{:08x}{}", now.unix(), unique(&self.gateway, 8));
-        let recipients: Vec<store::RecipientRow> = new
-            .recipients
-            .iter()
-            .zip(0..)
-            .map(|((address, parameters), number)| store::RecipientRow {
-                message_id: id.clone(),
-                number,
-                address: address.clone(),
-                parameters: parameters.clone(),
-                state: migrations::text::AsText(RecipientState::Queued),
-                attempts: 0,
-                next_attempt_at: now.unix(),
-                delay_notice_sent: false,
-                lease_node: lease_node.clone(),
-                last_reply: None,
-                updated_at: now.unix(),
-            })
+        let row = |number, address: &str, parameters: &str| store::RecipientRow {
+            message_id: id.clone(),
+            number,
+            address: address.to_owned(),
+            parameters: parameters.to_owned(),
+            state: migrations::text::AsText(RecipientState::Queued),
+            attempts: 0,
+            next_attempt_at: now.unix(),
+            delay_notice_sent: false,
+            lease_node: lease_node.clone(),
+            last_reply: None,
+            updated_at: now.unix(),
+        };
+        let open = new.recipients.iter().zip(0..);
+        let mut recipients: Vec<store::RecipientRow> = open
+            .map(|((address, parameters), number)| row(number, address, parameters))
             .collect();
+        let open_recipients = i64::try_from(recipients.len()).unwrap_or(i64::MAX);
+        for ((address, parameters, reply), number) in new.refused.iter().zip(open_recipients..) {
+            recipients.push(store::RecipientRow {
+                state: migrations::text::AsText(RecipientState::Bounced),
+                lease_node: None,
+                last_reply: Some(reply.clone()),
+                ..row(number, address, parameters)
+            });
+        }
         let keep = self.settings.keep_sent;
         Queued {
             message: MessageRow {
@@ -219,7 +238,7 @@ impl Queue {
                 body_object: String::new(),
                 body_offset: 0,
                 body_octets: 0,
-                open_recipients: i64::try_from(recipients.len()).unwrap_or(i64::MAX),
+                open_recipients,
                 kept_until: now.plus(keep).unix(),
             },
             recipients,

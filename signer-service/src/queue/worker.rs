@@ -246,29 +246,7 @@ fn conclude<'r>(
         .filter(|(_, told)| !told.is_empty())
         .map(|(kind, told)| {
             Metrics::add(&metrics.notices, 1);
-            let unique = unique(&queue.gateway, 16);
-            let notice = Notice {
-                kind: *kind,
-                hostname: &queue.gateway.config.hostname,
-                reverse_path: &message.reverse_path,
-                parameters: &message.parameters,
-                received_at: received,
-                now,
-                until: received.plus(schedule.give_up_after),
-                told,
-                message: octets,
-                unique: &unique,
-            };
-            let octets = Bytes::from(notice.build());
-            let new = New {
-                // RFC 5321 section 4.5.5: so that notices never cause notices.
-                reverse_path: String::new(),
-                parameters: String::new(),
-                smtputf8: !message.reverse_path.is_ascii() || !octets.is_ascii(),
-                recipients: vec![(message.reverse_path.clone(), "NOTIFY=NEVER".to_owned())],
-                octets: octets.clone(),
-            };
-            (queue.rows(&new, None, now), octets)
+            notice(queue, message, *kind, told, octets, now)
         })
         .collect();
     Entry {
@@ -279,6 +257,61 @@ fn conclude<'r>(
         }),
         submission: None,
     }
+}
+
+/// What the sender is told at once, if anybody of a new message was refused and the sender wants to know.
+pub(super) fn notice_of_refused(queue: &Queue, rows: &Queued, new: &New, now: Timestamp) -> Option<(Queued, Bytes)> {
+    Metrics::add(&queue.gateway.metrics.bounced, new.refused.len());
+    let told: Vec<Told> = new
+        .refused
+        .iter()
+        .filter(|(_, parameters, _)| !new.reverse_path.is_empty() && is_wanted(Kind::Failed, parameters))
+        .map(|(address, parameters, reply)| Told {
+            address: address.clone(),
+            parameters: parameters.clone(),
+            reply: reply.clone(),
+        })
+        .collect();
+    if told.is_empty() {
+        return None;
+    }
+    Metrics::add(&queue.gateway.metrics.notices, 1);
+    Some(notice(queue, &rows.message, Kind::Failed, &told, &new.octets, now))
+}
+
+fn notice(
+    queue: &Queue,
+    message: &MessageRow,
+    kind: Kind,
+    told: &[Told],
+    octets: &Bytes,
+    now: Timestamp,
+) -> (Queued, Bytes) {
+    let unique = unique(&queue.gateway, 16);
+    let received_at = Timestamp::from_unix(message.received_at);
+    let notice = Notice {
+        kind,
+        hostname: &queue.gateway.config.hostname,
+        reverse_path: &message.reverse_path,
+        parameters: &message.parameters,
+        received_at,
+        now,
+        until: received_at.plus(queue.settings.schedule.give_up_after),
+        told,
+        message: octets,
+        unique: &unique,
+    };
+    let octets = Bytes::from(notice.build());
+    let new = New {
+        // RFC 5321 section 4.5.5: so that notices never cause notices.
+        reverse_path: String::new(),
+        parameters: String::new(),
+        smtputf8: !message.reverse_path.is_ascii() || !octets.is_ascii(),
+        recipients: vec![(message.reverse_path.clone(), "NOTIFY=NEVER".to_owned())],
+        refused: Vec::new(),
+        octets: octets.clone(),
+    };
+    (queue.rows(&new, None, now), octets)
 }
 
 /// Does not come back before it is written down, since forgetting a delivery makes a second one: a database that is

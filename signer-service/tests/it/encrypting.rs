@@ -1,7 +1,9 @@
 //! Whom mail is encrypted to, seen from both ends of the relay.
 
 use der::EncodePem;
+use signer_service::queue::RecipientState;
 use smtp::Reply;
+use smtp::envelope::{MailFrom, RcptTo};
 use smtp::server::Settings;
 use smtp::sink::Sink;
 use verifier::{Encryption, Integrity};
@@ -9,7 +11,7 @@ use x509_cert::Certificate;
 
 use crate::encryption::{Bob, examined};
 use crate::support::{Authority, END, START, find, openssl_verifies};
-use crate::world::{ALICE_WRITES, Mood, World, listen};
+use crate::world::{ALICE_WRITES, Mood, World, eventually, listen};
 
 const NETWORK: &str = "networks = [\"127.0.0.0/8\"]\nmay_sign_for = [\"example.com\"]\n";
 
@@ -385,6 +387,32 @@ async fn the_processing_address_asks_and_authorizes_nothing() {
 }
 
 #[tokio::test]
+async fn a_token_in_the_processing_address_triggers_and_is_seen_by_nobody() {
+    let lines = "[[door]]\nlisten = \"127.0.0.1:0\"\nmode = \"queue\"\n[policy]\nprocessing_addresses = [\"emx-*@securemail.example.com\"]";
+    let world = world(lines).await;
+    let bob = known(&world, "bob@example.net", "p256", 50);
+    let to = ["emx-4f2a@securemail.example.com", "bob@example.net"].map(RcptTo::new);
+    for (number, door) in world.running.doors().iter().enumerate() {
+        let mut connection = world.connect_to(*door).await.unwrap();
+        let from = MailFrom::new("alice@example.com");
+        let delivery = connection.send(&from, &to, ALICE_WRITES.as_bytes()).await.unwrap();
+        assert!(delivery.outcome(0).is_positive(), "{}", delivery.outcome(0));
+        eventually(async || world.sink.messages().len() == number + 1).await;
+        let (recipients, message) = arrived(&world).pop().unwrap();
+        assert_eq!(recipients, ["bob@example.net"]);
+        let opened = bob.opens(&cms(&message)).unwrap();
+        for octets in [&message, &opened.content] {
+            assert!(find(octets, b"emx-").is_none());
+        }
+        // It authorizes nothing.
+        let forged = ALICE_WRITES.replace("alice@example.com", "mallory@example.net");
+        let from = MailFrom::new("mallory@example.net");
+        let delivery = connection.send(&from, &to, forged.as_bytes()).await.unwrap();
+        assert_eq!(delivery.outcome(1).code(), 550, "{}", delivery.outcome(1));
+    }
+}
+
+#[tokio::test]
 async fn without_a_pickup_centre_nothing_is_left_for_pickup() {
     let world = world("[policy.system]\nwithout_certificate = \"pickup\"").await;
     known(&world, "bob@example.net", "p256", 50);
@@ -528,4 +556,56 @@ async fn what_dnssec_does_not_prove_is_not_believed() {
     let reply = world.send("alice@example.com", &["bob@example.net"], &secure()).await;
     assert!(reply.is_transient(), "{reply}");
     assert_eq!(world.sink.messages().len(), 0);
+}
+
+#[tokio::test]
+async fn in_the_queue_one_without_a_certificate_harms_nobody_else() {
+    let world = world("[[door]]\nlisten = \"127.0.0.1:0\"\nmode = \"queue\"\n").await;
+    let bob = known(&world, "bob@example.net", "p256", 50);
+    let to = ["bob@example.net", "dan@example.net", "erin@example.net"];
+    let recipients: Vec<RcptTo> = to.iter().map(|address| RcptTo::new(*address)).collect();
+    let door = world.running.doors()[1];
+    let mut connection = world.connect_to(door).await.unwrap();
+    let from = MailFrom::new("alice@example.com");
+    let delivery = connection.send(&from, &recipients, secure().as_bytes()).await.unwrap();
+    assert!(delivery.outcome(1).is_positive(), "{}", delivery.outcome(1));
+    eventually(async || world.gateway.list_queue(None, 10).await.unwrap().is_empty()).await;
+    let mut arrived = arrived(&world);
+    arrived.sort();
+    let [(to_alice, notice), (to_bob, message)] = <[_; 2]>::try_from(arrived).unwrap();
+    assert_eq!(
+        (to_alice, to_bob),
+        (vec!["alice@example.com".to_owned()], vec!["bob@example.net".to_owned()])
+    );
+    assert_eq!(
+        examined(&message, world.authority(), &bob).encryption(),
+        Encryption::Opened
+    );
+    let notice = String::from_utf8(notice).unwrap();
+    for address in ["dan@example.net", "erin@example.net"] {
+        assert!(
+            notice.contains(&format!(
+                "Final-Recipient: rfc822; {address}\r\nAction: failed\r\nStatus: 5.7.4"
+            )),
+            "{notice}"
+        );
+    }
+    assert!(
+        !notice.contains("Final-Recipient: rfc822; bob@") && !notice.contains("Layoffs"),
+        "{notice}"
+    );
+    let bounced = world
+        .gateway
+        .list_queue(Some(RecipientState::Bounced), 10)
+        .await
+        .unwrap();
+    let states: Vec<&str> = bounced[0].recipients.iter().map(|one| one.state.as_str()).collect();
+    assert_eq!(states, ["delivered", "bounced", "bounced"]);
+    // Where nobody can have it the sender hears so at once.
+    let delivery = connection
+        .send(&from, &recipients[1..], secure().as_bytes())
+        .await
+        .unwrap();
+    check(delivery.outcome(0), 554, [5, 7, 4], "dan@example.net");
+    assert_eq!(world.sink.messages().len(), 2);
 }

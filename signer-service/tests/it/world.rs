@@ -66,6 +66,9 @@ pub(crate) struct FakeAuthority {
     pub(crate) directory: Mutex<HashMap<String, String>>,
     issued: Mutex<HashMap<String, Order>>,
     authority: Authority,
+    identity: TlsIdentity,
+    /// Where it listens, and how it is stopped; set once it does.
+    server: Mutex<Option<(SocketAddr, axum_server::Handle<SocketAddr>)>>,
 }
 
 impl FakeAuthority {
@@ -75,6 +78,44 @@ impl FakeAuthority {
 
     pub(crate) fn orders(&self) -> Vec<String> {
         self.orders.lock().unwrap().clone()
+    }
+
+    /// Ends in the middle of whatever it is doing.
+    pub(crate) fn die(&self) {
+        if let Some((_, handle)) = &*self.server.lock().unwrap() {
+            handle.shutdown();
+        }
+    }
+
+    /// Listens at the address where it was before, if it was somewhere.
+    pub(crate) async fn revive(self: &Arc<Self>) {
+        self.die();
+        let address = self.server.lock().unwrap().as_ref().map(|(address, _)| *address);
+        let wanted = address.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let listener = loop {
+            match std::net::TcpListener::bind(wanted) {
+                Ok(listener) => break listener,
+                // Its predecessor is not quite gone.
+                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        };
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new()
+            .route("/v1/mailboxes/{mailbox}", get(mailbox))
+            .route("/v1/orders", post(place_order))
+            .route("/v1/certificates", get(certificates))
+            .route("/v1/certificates/{serial}", get(certificate))
+            .with_state(self.clone());
+        let handle = axum_server::Handle::new();
+        let tls = RustlsConfig::from_config(self.identity.server_config());
+        let server = axum_server::from_tcp_rustls(listener, tls).unwrap();
+        tokio::spawn(server.handle(handle.clone()).serve(router.into_make_service()));
+        *self.server.lock().unwrap() = Some((address, handle));
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.server.lock().unwrap().as_ref().expect("it listens").0
     }
 
     fn issue(&self, key: &str, order: &NewOrder) -> Order {
@@ -301,6 +342,10 @@ impl World {
     }
 
     async fn make(sink: Sink, next_hop: SocketAddr, next_hop_lines: &str, sender: &str, users: Option<&str>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = TlsIdentity::self_made(&["127.0.0.1".to_owned()], START, END).unwrap();
+        let root = folder.path().join("ca.pem");
+        std::fs::write(&root, identity.certificate_pem()).unwrap();
         let ca = Arc::new(FakeAuthority {
             mood: Mutex::new(ISSUE),
             orders: Mutex::default(),
@@ -308,23 +353,11 @@ impl World {
             directory: Mutex::default(),
             issued: Mutex::default(),
             authority: Authority::new(),
+            identity,
+            server: Mutex::default(),
         });
-        let folder = tempfile::tempdir().unwrap();
-        let identity = TlsIdentity::self_made(&["127.0.0.1".to_owned()], START, END).unwrap();
-        let root = folder.path().join("ca.pem");
-        std::fs::write(&root, identity.certificate_pem()).unwrap();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let ca_address = listener.local_addr().unwrap();
-        let router = Router::new()
-            .route("/v1/mailboxes/{mailbox}", get(mailbox))
-            .route("/v1/orders", post(place_order))
-            .route("/v1/certificates", get(certificates))
-            .route("/v1/certificates/{serial}", get(certificate))
-            .with_state(ca.clone());
-        let server =
-            axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(identity.server_config())).unwrap();
-        tokio::spawn(server.serve(router.into_make_service()));
+        ca.revive().await;
+        let ca_address = ca.address();
 
         // For those whose configuration names them, from the data folder on.
         let recipients_root = ca.authority.root.to_pem(der::pem::LineEnding::LF).unwrap();
@@ -332,8 +365,13 @@ impl World {
         std::fs::create_dir(folder.path().join("certificates")).unwrap();
         let token = folder.path().join("token");
         write_secret(&token, "the-token\n");
+        let tls = if next_hop_lines.starts_with("tls = ") {
+            ""
+        } else {
+            "tls = \"never\"\n"
+        };
         let configuration = format!(
-            "hostname = \"gateway.test\"\nlisten = \"127.0.0.1:0\"\n[next_hop]\naddress = \"{next_hop}\"\ntls = \"never\"\n{next_hop_lines}\n[ca]\nurl = \"https://{ca_address}\"\ntrust_file = \"{}\"\n[[account]]\ntoken_file = \"{}\"\ndomains = [\"example.com\"]\n[[sender]]\n{sender}\n[keys]\nalgorithm = \"p256\"\n",
+            "hostname = \"gateway.test\"\nlisten = \"127.0.0.1:0\"\n[next_hop]\naddress = \"{next_hop}\"\n{tls}{next_hop_lines}\n[ca]\nurl = \"https://{ca_address}\"\ntrust_file = \"{}\"\n[[account]]\ntoken_file = \"{}\"\ndomains = [\"example.com\"]\n[[sender]]\n{sender}\n[keys]\nalgorithm = \"p256\"\n",
             root.display(),
             token.display()
         );
@@ -399,7 +437,10 @@ impl World {
     }
 
     pub(crate) async fn connect(&self) -> Result<Connection, ClientError> {
-        let address = self.running.smtp_addr();
+        self.connect_to(self.running.smtp_addr()).await
+    }
+
+    pub(crate) async fn connect_to(&self, address: SocketAddr) -> Result<Connection, ClientError> {
         let target = Target {
             host: address.ip().to_string(),
             port: address.port(),
@@ -451,7 +492,7 @@ impl World {
     }
 }
 
-async fn open(data: &std::path::Path, clock: &Arc<FixedClock>, policy_port: u16) -> Arc<Gateway> {
+pub(crate) async fn open(data: &std::path::Path, clock: &Arc<FixedClock>, policy_port: u16) -> Arc<Gateway> {
     let parts = GatewayParts {
         clock: clock.clone(),
         rng: Box::new(ChaCha20Rng::seed_from_u64(
