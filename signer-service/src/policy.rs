@@ -21,7 +21,48 @@ pub struct Policy {
     domains: Vec<(Domain, Rules)>,
     mailboxes: Vec<(Mailbox, Rules)>,
     recipients: Vec<(MaySign, RecipientRules)>,
-    processing_addresses: Vec<Mailbox>,
+    processing_addresses: Vec<ProcessingAddress>,
+}
+
+/// An address that nobody reads, or a family of them whose local parts begin alike: `emx-*@securemail.example.com`, for
+/// programs that put a token of their own there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum ProcessingAddress {
+    One(Mailbox),
+    Family { prefix: String, domain: Domain },
+}
+
+impl ProcessingAddress {
+    fn parse(text: &str) -> Result<Self, String> {
+        let family = text.split_once("*@").filter(|(prefix, _)| !prefix.contains('@'));
+        let Some((prefix, domain)) = family else {
+            return Mailbox::parse(text).map(Self::One).map_err(|error| error.to_string());
+        };
+        if prefix.is_empty() {
+            // Everybody in a domain would read nothing any more.
+            return Err("names a whole domain; begin with some letters, as in emx-*@securemail.example.com".to_owned());
+        }
+        // With a letter for the token it has to be an address.
+        let example = Mailbox::parse(&format!("{prefix}x@{domain}")).map_err(|error| error.to_string())?;
+        Ok(Self::Family {
+            prefix: prefix.to_owned(),
+            domain: example.domain().clone(),
+        })
+    }
+
+    /// What the token is does not matter: it triggers, and authorizes nothing.
+    fn is(&self, recipient: &Mailbox) -> bool {
+        match self {
+            Self::One(address) => address == recipient,
+            Self::Family { prefix, domain } => {
+                let local_part = recipient.local_part();
+                let start = local_part.get(..prefix.len());
+                recipient.domain() == domain
+                    && local_part.len() > prefix.len()
+                    && start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -250,8 +291,8 @@ impl PolicyFile {
             policy.recipients.push((whom, rules));
         }
         for text in self.processing_addresses {
-            let address =
-                Mailbox::parse(&text).map_err(|error| format!("policy.processing_addresses: {text:?}: {error}"))?;
+            let address = ProcessingAddress::parse(&text)
+                .map_err(|error| format!("policy.processing_addresses: {text:?}: {error}"))?;
             policy.processing_addresses.push(address);
         }
         policy.system = self.system;
@@ -386,7 +427,8 @@ impl Policy {
     /// Whether a recipient is one that nobody reads: naming it asks for encryption, and authorizes nothing.
     pub fn is_processing_address(&self, recipient: &str) -> bool {
         !self.processing_addresses.is_empty()
-            && Mailbox::parse(recipient).is_ok_and(|recipient| self.processing_addresses.contains(&recipient))
+            && Mailbox::parse(recipient)
+                .is_ok_and(|recipient| self.processing_addresses.iter().any(|address| address.is(&recipient)))
     }
 
     /// What is agreed with a recipient: by its address, else its domain, else the nearest domain above.
@@ -548,9 +590,32 @@ mod tests {
             "[system]\ndomain_certificate = \"a.pem\"",
             "[recipient.\"example.net\"]\nencrypt_to_sender = true",
             "processing_addresses = [\"example.com\"]",
+            "processing_addresses = [\"*@example.com\"]",
+            "processing_addresses = [\"emx-*@\"]",
+            "processing_addresses = [\"emx-*@example..com\"]",
+            "processing_addresses = [\"em*x@example.com@example.com\"]",
         ] {
             assert!(policy(text).is_err(), "{text}");
         }
         assert_eq!(policy("").unwrap(), Policy::default());
+    }
+
+    #[test]
+    fn a_family_of_processing_addresses_has_any_token_and_one_domain() {
+        let policy =
+            policy("processing_addresses = [\"emx-*@securemail.example.com\", \"secure@example.com\"]").unwrap();
+        for (recipient, expected) in [
+            ("emx-a1B2@securemail.example.com", true),
+            ("EMX-x@SecureMail.example.com", true),
+            ("secure@example.com", true),
+            ("emx-@securemail.example.com", false),
+            ("emx@securemail.example.com", false),
+            ("xemx-a@securemail.example.com", false),
+            ("emx-a@example.com", false),
+            ("emx-a@sub.securemail.example.com", false),
+            ("emx-a", false),
+        ] {
+            assert_eq!(policy.is_processing_address(recipient), expected, "{recipient}");
+        }
     }
 }
