@@ -22,6 +22,10 @@ pub enum Queue {
         data: Data,
         #[arg(value_name = "ID")]
         id: String,
+        /// Write the message itself, byte for byte as it is sent, to standard output. What was delivered is kept for
+        /// queue.keep_sent_hours.
+        #[arg(long, conflicts_with = "json")]
+        message: bool,
     },
     /// Try messages now; lets go those that are held.
     Retry(Chosen),
@@ -62,7 +66,22 @@ pub(super) async fn run(command: &Queue, clock: Arc<dyn Clock>) -> Result<(), Fa
             let messages = gateway.list_queue(options.state, options.limit).await?;
             list(&messages, options)
         }
-        Queue::Show { data, id } => {
+        Queue::Show {
+            data,
+            id,
+            message: true,
+        } => {
+            let gateway = open(data, clock).await?;
+            let Some(octets) = gateway.queued_octets(id).await? else {
+                return Err(format!(
+                    "the message {id} is not kept any more, or never was here; queue.keep_sent_hours in gateway.toml keeps what was sent"
+                )
+                .into());
+            };
+            std::io::Write::write_all(&mut std::io::stdout(), &octets)?;
+            Ok(())
+        }
+        Queue::Show { data, id, .. } => {
             let gateway = open(data, clock).await?;
             let Some(message) = gateway.show_queued(id).await? else {
                 return Err(format!("there is no message {id}; `queue list` shows those that wait").into());
@@ -191,5 +210,6 @@ Examples:
   sealwright gateway queue list --data /var/lib/sealwright-gateway
   sealwright gateway queue list --state bounced --json
   sealwright gateway queue show 6928a1c00123456789abcdef
+  sealwright gateway queue show --message 6928a1c00123456789abcdef > as-sent.eml
   sealwright gateway queue hold 6928a1c00123456789abcdef
   sealwright gateway queue retry --all";

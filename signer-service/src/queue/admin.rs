@@ -73,6 +73,24 @@ impl Gateway {
         Ok(found.map(listed_message))
     }
 
+    /// The octets of a message as they are sent; `None` if it was never here, or they are kept no longer.
+    ///
+    /// # Errors
+    /// The database or the storage is not available.
+    pub async fn queued_octets(&self, id: &str) -> Result<Option<bytes::Bytes>, Error> {
+        let Some(message) = self.show_queued(id).await? else {
+            return Ok(None);
+        };
+        let offset = |number: i64| u64::try_from(number).unwrap_or(0);
+        let (start, length) = (offset(message.body_offset), offset(message.octets));
+        let bodies = super::Bodies::open(&self.config.queue.storage)?;
+        match bodies.get(&message.body_object, start..start + length).await {
+            Ok(octets) => Ok(Some(octets)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Does something to the open recipients of messages; tells how many of each there were.
     ///
     /// # Errors

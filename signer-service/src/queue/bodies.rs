@@ -47,6 +47,13 @@ pub struct BodyError {
     pub source: object_store::Error,
 }
 
+impl BodyError {
+    /// Whether there is no such object, and so all is well otherwise.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self.source, object_store::Error::NotFound { .. })
+    }
+}
+
 /// The opened storage.
 #[derive(Clone)]
 pub(crate) struct Bodies {

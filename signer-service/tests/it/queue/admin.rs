@@ -91,3 +91,26 @@ async fn figures_count_what_happened() {
         assert!(text.contains(expected), "{expected} in\n{text}");
     }
 }
+
+#[tokio::test]
+async fn what_was_sent_can_be_compared_with_what_arrived() {
+    let sink = Sink::new();
+    let next_hop = listen(Settings::new("sink.test"), sink.clone()).await;
+    let world = world_with(sink, next_hop, "keep_sent_hours = 2").await;
+    alice_queues(&world, &["bob@example.net"]).await;
+    empty(&world).await;
+    let [sent] = <[_; 1]>::try_from(in_state(&world, RecipientState::Delivered).await).unwrap();
+    let kept = world.gateway.queued_octets(&sent.id).await.unwrap().unwrap();
+    assert_eq!(kept, world.last());
+    assert!(world.gateway.queued_octets("0").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_was_sent_is_not_kept_unless_somebody_wants_it() {
+    let world = world().await;
+    alice_queues(&world, &["bob@example.net"]).await;
+    empty(&world).await;
+    let [sent] = <[_; 1]>::try_from(in_state(&world, RecipientState::Delivered).await).unwrap();
+    eventually(async || stored_bodies(&world).is_empty()).await;
+    assert!(world.gateway.queued_octets(&sent.id).await.unwrap().is_none());
+}
