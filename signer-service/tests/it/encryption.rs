@@ -81,7 +81,7 @@ impl Bob {
         open(cms, find, &mut ChaCha20Rng::seed_from_u64(3))
     }
 
-    fn write(&self, folder: &Path) {
+    pub(crate) fn write(&self, folder: &Path) {
         let pem = self.certificate.to_pem(der::pem::LineEnding::LF).unwrap();
         std::fs::write(folder.join("bob.pem"), pem).unwrap();
         std::fs::write(folder.join("bob.key"), self.pkcs8).unwrap();
@@ -360,7 +360,7 @@ fn run(command: &mut Command) -> Output {
 }
 
 /// A peer that is missing is named; on CI that is a failure.
-fn present(program: &str) -> bool {
+pub(crate) fn present(program: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).exists()));
     if !found {

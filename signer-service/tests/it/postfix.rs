@@ -3,18 +3,20 @@
 //! Postfix runs from a folder and on ports of its own, which takes root. Where it is missing, or we are not root, the
 //! tests say so and end; on CI that is a failure.
 
-use std::fs;
+mod incoming;
+#[expect(dead_code, reason = "the load bench needs more of it")]
+pub(crate) mod instance;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use smtp::server::Settings;
 use smtp::sink::{Message, Sink};
 
+use self::instance::{Instance, Layout, free_ports};
 use crate::support::{check_transport, contents, find, openssl_command_verifies};
 use crate::world::{World, listen};
 
@@ -32,7 +34,7 @@ async fn every_kind_of_mail_is_signed_and_survives_a_second_hop() {
         let arrived = mail.arrived(kind).await;
         let text = String::from_utf8_lossy(&arrived.content).into_owned();
         check_transport(&arrived.content);
-        openssl_command_verifies(&arrived.content, mail.world.authority(), mail.folder.path());
+        openssl_command_verifies(&arrived.content, mail.world.authority(), mail.instance.folder());
         assert_eq!(contents(&arrived.content), contents(&message), "{kind}:\n{text}");
         // HDR_LEADSPC: no blank where there was none, and folds as they were.
         let header = text.split_once("\r\n\r\n").unwrap().0;
@@ -93,7 +95,7 @@ async fn the_session_says_who_may_sign() {
         .await;
     assert!(replies.ends_with("250"), "{replies}");
     let arrived = mail.arrived("login").await;
-    openssl_command_verifies(&arrived.content, mail.world.authority(), mail.folder.path());
+    openssl_command_verifies(&arrived.content, mail.world.authority(), mail.instance.folder());
     // Logged in, and somebody else in the header.
     let replies = mail
         .send(
@@ -123,11 +125,10 @@ async fn a_milter_that_is_down_means_later() {
     let Some(mail) = Postfix::start("").await else { return };
     let Postfix {
         world,
-        folder,
-        master,
+        instance,
+        milter: socket,
         port,
     } = mail;
-    let socket = folder.path().join("milter/milter.sock");
     let sink = world.sink.clone();
     drop(world);
     crate::world::eventually(async || !socket.exists()).await;
@@ -136,114 +137,50 @@ async fn a_milter_that_is_down_means_later() {
     let last: u16 = replies[replies.len() - 3..].parse().unwrap();
     assert!((400..500).contains(&last), "{replies}");
     assert!(sink.messages().is_empty());
-    drop(master);
+    drop(instance);
 }
 
 /// Postfix with our milter, relaying by way of itself to the sink of a world.
 struct Postfix {
     world: World,
-    folder: tempfile::TempDir,
-    master: Master,
+    instance: Instance,
+    milter: PathBuf,
     port: u16,
-}
-
-/// Ends with the test.
-struct Master(Child);
-
-impl Drop for Master {
-    fn drop(&mut self) {
-        // SIGTERM, so that it takes its children along.
-        let _ = Command::new("kill").arg(self.0.id().to_string()).status();
-        let _ = self.0.wait();
-    }
 }
 
 impl Postfix {
     /// `None` where it cannot run. `configuration` is added to that of the gateway.
     async fn start(configuration: &str) -> Option<Self> {
-        let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
-        if !is_root || !Path::new(MASTER).exists() {
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "the peer Postfix is missing, or this is not root; on CI neither may be"
-            );
-            eprintln!("SKIPPED: Postfix is not installed (scripts/setup test does that), or this is not root");
-            return None;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path();
-        fs::set_permissions(root, fs::Permissions::from_mode(0o755)).unwrap();
-        let (user, group) = ids("/etc/passwd", "postfix");
-        let (_, postdrop) = ids("/etc/group", "postdrop");
-        // A socket takes the group of its folder, and so lets Postfix in.
-        let milter = root.join("milter");
-        make(&milter, 0o2750, (0, group));
+        let layout = Layout::make()?;
+        let milter = layout.socket_folder("milter").join("milter.sock");
         let sink = Sink::new();
         let next_hop = listen(Settings::new("sink.test"), sink.clone()).await;
         let world = World::with(
             sink,
             next_hop,
             &format!(
-                "networks = [\"127.0.0.0/8\"]\nmay_sign_for = [\"example.com\"]\n{configuration}[milter]\nlisten = \"unix:{}/milter.sock\"",
+                "networks = [\"127.0.0.0/8\"]\nmay_sign_for = [\"example.com\"]\n{configuration}[milter]\nlisten = \"unix:{}\"",
                 milter.display()
             ),
         )
         .await;
         let [port, second] = free_ports();
-        make(&root.join("data"), 0o700, (user, group));
-        make(&root.join("spool"), 0o755, (0, 0));
-        for (name, mode, owner) in [
-            ("pid", 0o755, (0, 0)),
-            ("public", 0o2710, (user, postdrop)),
-            ("maildrop", 0o1730, (user, postdrop)),
-        ] {
-            make(&root.join("spool").join(name), mode, owner);
-        }
-        for name in [
-            "active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private", "saved",
-            "trace",
-        ] {
-            make(&root.join("spool").join(name), 0o700, (user, group));
-        }
-        let path = root.display();
-        fs::write(
-            root.join("main.cf"),
-            format!(
-                "compatibility_level = 3.6\nqueue_directory = {path}/spool\ndata_directory = {path}/data\nmaillog_file = {path}/spool/log\nmaillog_file_prefixes = {path}\nmyhostname = postfix.test\nmydestination =\nalias_maps =\nalias_database =\nlocal_recipient_maps =\ninet_interfaces = 127.0.0.1\ninet_protocols = ipv4\nmynetworks = 127.0.0.0/8 198.51.100.0/24\nsmtpd_relay_restrictions = permit_mynetworks, reject\nsmtpd_authorized_xclient_hosts = 127.0.0.0/8\nsmtpd_sasl_auth_enable = no\nsmtputf8_enable = yes\nsmtp_discard_ehlo_keywords = 8bitmime, smtputf8, silent-discard\nrelayhost = [127.0.0.1]:{}\nmilter_protocol = 6\nmilter_default_action = tempfail\nmilter_connect_timeout = 5s\ndisable_dns_lookups = yes\n",
-                next_hop.port()
-            ),
-        )
-        .unwrap();
-        fs::write(
-            root.join("master.cf"),
-            format!(
-                "127.0.0.1:{port} inet n - n - - smtpd\n  -o smtpd_milters=unix:{}/milter.sock\n  -o content_filter=smtp:[127.0.0.1]:{second}\n127.0.0.1:{second} inet n - n - - smtpd\n{SERVICES}",
-                milter.display()
-            ),
-        )
-        .unwrap();
-        let log = fs::File::create(root.join("master.log")).unwrap();
-        let master = Command::new(MASTER)
-            .args(["-d", "-c"])
-            .arg(root)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let started = Self {
+        let main = format!(
+            "smtpd_authorized_xclient_hosts = 127.0.0.0/8\nsmtputf8_enable = yes\nsmtp_discard_ehlo_keywords = 8bitmime, smtputf8, silent-discard\nrelayhost = [127.0.0.1]:{}\nmilter_protocol = 6\nmilter_default_action = tempfail\nmilter_connect_timeout = 5s\n",
+            next_hop.port()
+        );
+        let master = format!(
+            "127.0.0.1:{port} inet n - n - - smtpd\n  -o smtpd_milters=unix:{}\n  -o content_filter=smtp:[127.0.0.1]:{second}\n127.0.0.1:{second} inet n - n - - smtpd\n",
+            milter.display()
+        );
+        let starting = move || layout.start(&main, &master, &[port, second]);
+        let instance = tokio::task::spawn_blocking(starting).await.unwrap();
+        Some(Self {
             world,
-            folder,
-            master: Master(master),
+            instance,
+            milter,
             port,
-        };
-        crate::world::eventually(async || {
-            [port, second]
-                .iter()
-                .all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok())
         })
-        .await;
-        Some(started)
     }
 
     async fn send(&self, before: &str, from: &str, to: &str, message: &[u8]) -> String {
@@ -257,8 +194,7 @@ impl Postfix {
         match self.world.sink.wait_for(wanted, Duration::from_secs(30)).await {
             Ok(message) => message,
             Err(error) => {
-                let log = fs::read_to_string(self.folder.path().join("spool/log")).unwrap_or_default();
-                panic!("{kind}: {error}; Postfix says:\n{log}")
+                panic!("{kind}: {error}; Postfix says:\n{}", self.instance.log())
             }
         }
     }
@@ -319,7 +255,7 @@ async fn converse(port: u16, before: String, from: &str, to: &str, message: Vec<
 }
 
 /// What stands behind a header without MIME fields.
-fn kinds() -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn kinds() -> Vec<(&'static str, Vec<u8>)> {
     let wide = "word ".repeat(300);
     let base64 = data_encoding::BASE64.encode(&[0x89; 57]);
     let attachment = format!("{base64}\r\n").repeat(4000);
@@ -338,42 +274,3 @@ fn kinds() -> Vec<(&'static str, Vec<u8>)> {
         ("calendar", text("MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=mix\r\n\r\n--mix\r\nContent-Type: text/csv; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=C3=BC;1\r\n--mix--\r\n".into())),
     ]
 }
-
-fn make(folder: &Path, mode: u32, (user, group): (u32, u32)) {
-    fs::DirBuilder::new().mode(0o700).create(folder).unwrap();
-    chown(folder, Some(user), Some(group)).unwrap();
-    fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
-}
-
-/// The two numbers behind the password of an entry: user and group in /etc/passwd, the group twice in /etc/group.
-fn ids(file: &str, name: &str) -> (u32, u32) {
-    let text = fs::read_to_string(file).unwrap();
-    let line = text.lines().find(|line| line.split(':').next() == Some(name)).unwrap();
-    let numbers: Vec<u32> = line.split(':').skip(2).map_while(|field| field.parse().ok()).collect();
-    (numbers[0], *numbers.last().unwrap())
-}
-
-/// Held all at once, so that they differ.
-fn free_ports<const N: usize>() -> [u16; N] {
-    let held: [std::net::TcpListener; N] = std::array::from_fn(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
-    held.each_ref().map(|listener| listener.local_addr().unwrap().port())
-}
-
-const MASTER: &str = "/usr/lib/postfix/sbin/master";
-
-const SERVICES: &str = "cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-error unix - - n - - error
-retry unix - - n - - error
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-";

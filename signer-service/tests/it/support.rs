@@ -220,7 +220,8 @@ pub(crate) fn check_transport(signed: &[u8]) {
 /// The bytes between the first two delimiters and the signature, cut out without the code under test.
 pub(crate) fn signed_parts(signed: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let header = String::from_utf8_lossy(&signed[..find(signed, b"\r\n\r\n").unwrap()]).into_owned();
-    let boundary = header.rsplit_once("boundary=\"").unwrap().1.trim_end_matches('"');
+    let boundary = header.rsplit_once("boundary=\"").unwrap().1;
+    let boundary = boundary.split('"').next().unwrap();
     let delimiter = format!("\r\n--{boundary}\r\n");
     let first = find(signed, delimiter.as_bytes()).unwrap() + delimiter.len();
     let second = first + find(&signed[first..], delimiter.as_bytes()).unwrap();
