@@ -1,8 +1,11 @@
 //! The gateway and the next hop are killed again and again, at chosen points and at any other time (invariant 10).
 //!
 //! The gateway under test is another process: this test program, started with a variable that makes one of its tests
-//! serve until it is killed. `SEALWRIGHT_CRASH_MESSAGES=10000 cargo test -p signer-service --test it crash` is the
-//! long version; the short one ends after some hundred messages.
+//! serve until it is killed. `SEALWRIGHT_CRASH_MESSAGES=10000 cargo test -p signer-service --test it -- --nocapture
+//! queue::crash` is the long version; the short one ends after some hundred messages.
+
+mod around;
+mod cluster;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
@@ -25,6 +28,8 @@ use tokio::task::JoinHandle;
 use super::*;
 
 const FOLDER: &str = "SEALWRIGHT_CRASH_TEST_FOLDER";
+/// The database, if not in the folder.
+const DATABASE: &str = "SEALWRIGHT_CRASH_TEST_DATABASE";
 /// Where bodies are, if not in the folder.
 const S3_ENDPOINT: &str = "SEALWRIGHT_CRASH_TEST_S3";
 
@@ -53,6 +58,9 @@ async fn gateway_that_is_killed() {
         ..Schedule::default()
     };
     config.queue.lease = Duration::from_secs(2);
+    if let Ok(database) = std::env::var(DATABASE) {
+        config.database = database;
+    }
     if let Ok(endpoint) = std::env::var(S3_ENDPOINT) {
         config.queue.storage = Storage::S3(S3 {
             bucket: "mail".to_owned(),
@@ -85,13 +93,24 @@ impl Victim {
         Self::start_with(folder, crash_at, None)
     }
 
-    pub(super) fn start_with(folder: &Path, crash_at: Option<&str>, s3: Option<&str>) -> Self {
+    fn start_on(folder: &Path, database: &str) -> Self {
+        let mut command = Self::command(folder);
+        command.env(DATABASE, database);
+        Self::spawn(command)
+    }
+
+    fn command(folder: &Path) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
             .args(["--exact", "queue::crash::gateway_that_is_killed", "--nocapture"])
             .env(FOLDER, folder)
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
+        command
+    }
+
+    pub(super) fn start_with(folder: &Path, crash_at: Option<&str>, s3: Option<&str>) -> Self {
+        let mut command = Self::command(folder);
         if let Some(endpoint) = s3 {
             command.env(S3_ENDPOINT, endpoint);
             command
@@ -101,6 +120,10 @@ impl Victim {
         if let Some(crash_at) = crash_at {
             command.env("SEALWRIGHT_CRASH_AT", crash_at);
         }
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
         let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let door = lines.find_map(|line| line.unwrap().strip_prefix("DOOR ").map(|door| door.parse().unwrap()));
@@ -123,6 +146,12 @@ impl Drop for Victim {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// How many there are, unless somebody wants more.
+fn messages(short: usize) -> usize {
+    let long = std::env::var("SEALWRIGHT_CRASH_MESSAGES").ok();
+    long.map_or(short, |number| number.parse().expect("a number of messages"))
 }
 
 /// Sends numbered messages to numbered recipients until there are no more or the gateway is gone.
@@ -177,8 +206,7 @@ fn copies(sink: &Sink) -> BTreeMap<String, usize> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn invariant_10_crashes_lose_nothing_and_repeat_only_what_was_not_committed() {
-    let long = std::env::var("SEALWRIGHT_CRASH_MESSAGES").ok();
-    let until: usize = long.map_or(400, |number| number.parse().expect("a number of messages"));
+    let until = messages(400);
     let sink = Sink::new();
     let (address, mut hop) = next_hop("127.0.0.1:0", &sink).await;
     let world = World::with_next_hop(address).await;
