@@ -64,6 +64,11 @@ impl Identity {
         self.signer.key().algorithm().digest()
     }
 
+    /// See [`keys::SigningKey::is_quick`].
+    pub(crate) fn is_quick(&self) -> bool {
+        self.signer.key().is_quick()
+    }
+
     /// See [`crate::cms::sign_detached`]. Blocks for some milliseconds.
     pub fn sign(&self, content: &[u8], signing_time: Timestamp) -> Result<Vec<u8>, CmsError> {
         self.signer.sign_detached(content, signing_time)

@@ -179,7 +179,7 @@ impl Session for RelaySession {
         let treated = self.treat(&message, &transaction).await;
         let reply = match treated {
             Ok(copies) => match <[Outgoing; 1]>::try_from(copies) {
-                Ok([only]) => self.hand_on(&only, &transaction).await,
+                Ok([only]) => self.hand_on(only, &transaction).await,
                 Err(several) => self.hand_on_each(several, &message, &transaction).await,
             },
             Err(reply) => {
@@ -316,7 +316,7 @@ impl RelaySession {
     }
 
     /// Sends the message in the transaction that is open.
-    async fn hand_on(&mut self, copy: &Outgoing, transaction: &Transaction) -> Reply {
+    async fn hand_on(&mut self, copy: Outgoing, transaction: &Transaction) -> Reply {
         let trace = Trace {
             peer: self.peer.as_ref(),
             address: self.address.ip(),
@@ -324,6 +324,7 @@ impl RelaySession {
         };
         let received = trace.received(&self.gateway, &copy.recipients);
         let outgoing = [received.as_bytes(), &copy.message].concat();
+        drop(copy);
         let Some(next_hop) = &mut self.next_hop else {
             return lost_connection();
         };
@@ -367,7 +368,7 @@ impl RelaySession {
                 };
             }
             if reply.is_positive() {
-                reply = self.hand_on(&copy, transaction).await;
+                reply = self.hand_on(copy, transaction).await;
             }
             if !reply.is_positive() {
                 tracing::warn!(

@@ -19,6 +19,12 @@ pub trait SigningKey: fmt::Debug + Send + Sync {
     /// When trying again may help, the error [is temporary](KeyError::is_temporary). Most others are
     /// [`KeyError::SigningFailed`].
     fn sign(&self, message: &[u8]) -> Result<Signature, KeyError>;
+
+    /// Whether signing takes some dozens of microseconds and never waits for anything, so that it need not be moved to
+    /// a thread that may wait.
+    fn is_quick(&self) -> bool {
+        false
+    }
 }
 
 /// A signature in the form in which certificates and CMS carry it.

@@ -345,6 +345,13 @@ impl SigningKey for SoftwareKey {
             .map(Signature::new)
             .map_err(|_| KeyError::SigningFailed { source: None })
     }
+
+    fn is_quick(&self) -> bool {
+        match &self.pair {
+            Pair::Ecdsa(..) | Pair::Ed25519(_) => true,
+            Pair::Rsa(_) => false,
+        }
+    }
 }
 
 impl fmt::Debug for SoftwareKey {
