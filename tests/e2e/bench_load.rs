@@ -19,8 +19,8 @@ fn the_load_bench_measures_every_route() {
     let printed = report.to_string();
     for expected in [
         "plain Postfix",
-        "queue, p256",
-        "pass-through, rsa2048",
+        "queue P-256",
+        "pass-through RSA-2048",
         "one message of 1 MB, queue",
     ] {
         assert!(printed.contains(expected), "{printed}");

@@ -92,10 +92,10 @@ pub(crate) fn run(executable: &str, scale: Scale, tell: &dyn Fn(&str)) -> Option
     let mut routes = vec![
         Route::new("smtp-sink alone"),
         Route::new("plain Postfix"),
-        Route::new("pass-through, rsa2048"),
-        Route::new("pass-through, p256"),
-        Route::new("queue, rsa2048"),
-        Route::new("queue, p256"),
+        Route::new("pass-through RSA-2048"),
+        Route::new("pass-through P-256"),
+        Route::new("queue RSA-2048"),
+        Route::new("queue P-256"),
     ];
     let [rsa, p256] = <[Gateway; 2]>::try_from(gateways).expect("there is one for each kind of key");
     let targets = [
@@ -144,8 +144,8 @@ pub(crate) fn run(executable: &str, scale: Scale, tell: &dyn Fn(&str)) -> Option
 
     let mut latency = Vec::new();
     for (key, gateway, name) in [
-        ("rsa2048", &rsa, "pass-through, rsa2048"),
-        ("p256", &p256, "pass-through, p256"),
+        ("rsa2048", &rsa, "pass-through RSA-2048"),
+        ("p256", &p256, "pass-through P-256"),
     ] {
         let full = routes
             .iter()

@@ -118,7 +118,6 @@ async fn invariant_10_whatever_dies_beside_the_gateway_nothing_is_lost() {
             victim = Victim::start_on(&folder, &url);
         }
         round += 1;
-        let copies = copies(&sink);
         // The first connections of a pool may be those that died with the server.
         let delivered = async || observer.list_queue(Some(RecipientState::Delivered), 100_000).await;
         let delivered = loop {
@@ -126,6 +125,8 @@ async fn invariant_10_whatever_dies_beside_the_gateway_nothing_is_lost() {
                 break delivered;
             }
         };
+        // After the database was asked, since deliveries go on.
+        let copies = copies(&sink);
         for message in delivered {
             for recipient in message.recipients {
                 let count = copies.get(&recipient.address).copied().unwrap_or(0);
