@@ -1,5 +1,7 @@
 //! `sealwright gateway queue …`
 
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
@@ -78,7 +80,7 @@ pub(super) async fn run(command: &Queue, clock: Arc<dyn Clock>) -> Result<(), Fa
                 )
                 .into());
             };
-            std::io::Write::write_all(&mut std::io::stdout(), &octets)?;
+            std::io::stdout().write_all(&octets)?;
             Ok(())
         }
         Queue::Show { data, id, .. } => {
@@ -99,65 +101,89 @@ async fn open(data: &Data, clock: Arc<dyn Clock>) -> Result<Arc<Gateway>, Failur
 }
 
 fn list(messages: &[ListedMessage], options: &List) -> Result<(), Failure> {
+    let mut text = String::new();
     if options.data.json {
-        println!("{}", serde_json::to_string_pretty(messages)?);
-        return Ok(());
+        writeln!(text, "{}", serde_json::to_string_pretty(messages)?)?;
+        return print(&text);
     }
     if messages.is_empty() {
-        println!("There is no such message.");
-        return Ok(());
+        match options.state {
+            None => writeln!(text, "The queue is empty: all mail is delivered or was given up.")?,
+            Some(state) => writeln!(text, "No message has a recipient that is {state}.")?,
+        }
+        return print(&text);
     }
-    println!("{:24}  {:20}  {:>9}  SENDER", "ID", "CAME", "OCTETS");
+    writeln!(text, "{:24}  {:20}  {:>9}  SENDER", "ID", "CAME", "OCTETS")?;
     for message in messages {
         let sender = if message.sender.is_empty() {
             "(notification)"
         } else {
             &message.sender
         };
-        println!(
+        writeln!(
+            text,
             "{:24}  {:20}  {:>9}  {sender}",
             message.id, message.received_at, message.octets
-        );
+        )?;
         for recipient in &message.recipients {
-            let reply = recipient
-                .last_reply
-                .as_deref()
-                .map(|reply| format!(": {reply}"))
-                .unwrap_or_default();
-            println!("    {:9}  {}{reply}", recipient.state, recipient.address);
+            write!(text, "    {:9}  {}", recipient.state, recipient.address)?;
+            if recipient.node.is_some() {
+                write!(text, ", being tried")?;
+            } else if let Some(at) = &recipient.next_attempt_at {
+                write!(text, ", next {at}")?;
+            }
+            match &recipient.last_reply {
+                Some(reply) => writeln!(text, ": {reply}")?,
+                None => writeln!(text)?,
+            }
         }
     }
-    Ok(())
+    print(&text)
 }
 
 fn show(message: &ListedMessage, data: &Data) -> Result<(), Failure> {
+    let mut text = String::new();
     if data.json {
-        println!("{}", serde_json::to_string_pretty(message)?);
-        return Ok(());
+        writeln!(text, "{}", serde_json::to_string_pretty(message)?)?;
+        return print(&text);
     }
-    println!("Message:  {}", message.id);
-    println!("Came:     {}", message.received_at);
-    println!("Sender:   <{}>", message.sender);
-    println!(
+    writeln!(text, "Message:  {}", message.id)?;
+    writeln!(text, "Came:     {}", message.received_at)?;
+    writeln!(text, "Sender:   <{}>", message.sender)?;
+    writeln!(
+        text,
         "Body:     {} octets, from octet {} of {}",
         message.octets, message.body_offset, message.body_object
-    );
+    )?;
     for recipient in &message.recipients {
-        println!("\nRecipient: <{}>", recipient.address);
-        println!(
-            "  State:    {} since {}, {} attempts",
-            recipient.state, recipient.updated_at, recipient.attempts
-        );
+        let attempts = match recipient.attempts {
+            1 => "1 attempt".to_owned(),
+            number => format!("{number} attempts"),
+        };
+        writeln!(text, "\nRecipient: <{}>", recipient.address)?;
+        writeln!(
+            text,
+            "  State:    {} since {}, {attempts}",
+            recipient.state, recipient.updated_at
+        )?;
         if let Some(node) = &recipient.node {
-            println!("  Leased:   by node {node}");
+            writeln!(text, "  Leased:   by node {node}")?;
         } else if let Some(at) = &recipient.next_attempt_at {
-            println!("  Next:     {at}");
+            writeln!(text, "  Next:     {at}")?;
         }
         if let Some(reply) = &recipient.last_reply {
-            println!("  Answer:   {reply}");
+            writeln!(text, "  Answer:   {reply}")?;
         }
     }
-    Ok(())
+    print(&text)
+}
+
+/// Whoever reads only the beginning, as `head` does, has read enough.
+fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 async fn intervene(chosen: &Chosen, intervention: Intervention, clock: Arc<dyn Clock>) -> Result<(), Failure> {
@@ -198,7 +224,7 @@ async fn intervene(chosen: &Chosen, intervention: Intervention, clock: Arc<dyn C
         Ok(())
     } else {
         Err(format!(
-            "nothing to be done for {}: no recipient is in a state for that",
+            "nothing to be done for {}: no such message waits, or none of its recipients is in a state for that; `queue show ID` tells",
             untouched.join(", ")
         )
         .into())
