@@ -1,6 +1,7 @@
 //! Messages per second through the gateway, in one run with what it is compared with: see `tests/e2e/load`.
 //!
-//! `scripts/bench-gateway` calls it; `--short` is what the test does, with the speed of a release build.
+//! `scripts/bench-gateway` calls it; `--short` is what the test does, with the speed of a release build. `--messages`,
+//! `--rounds`, `--steady`, `--timed` and `--enrolments` take a number, for those who have less time or more.
 
 #[path = "../tests/e2e/load/mod.rs"]
 mod load;
@@ -12,11 +13,27 @@ use load::{KEYS, Scale, run};
 
 fn main() -> ExitCode {
     keys::tls::install_default_provider();
-    let scale = if std::env::args().any(|argument| argument == "--short") {
+    let arguments: Vec<String> = std::env::args().collect();
+    let mut scale = if arguments.iter().any(|argument| argument == "--short") {
         Scale::SHORT
     } else {
         Scale::FULL
     };
+    for (name, value) in arguments.iter().zip(arguments.iter().skip(1)) {
+        let wanted = match name.as_str() {
+            "--messages" => &mut scale.messages,
+            "--rounds" => &mut scale.rounds,
+            "--steady" => &mut scale.steady,
+            "--timed" => &mut scale.timed,
+            "--enrolments" => &mut scale.enrolments,
+            _ => continue,
+        };
+        let Ok(number) = value.parse() else {
+            eprintln!("{name} needs a number");
+            return ExitCode::from(2);
+        };
+        *wanted = number;
+    }
     let tell = |what: &str| eprintln!("{what}");
     let Some(report) = run(env!("CARGO_BIN_EXE_sealwright"), scale, &tell) else {
         return ExitCode::FAILURE;
