@@ -12,6 +12,8 @@ use super::postfix::free_ports;
 #[derive(Debug)]
 pub(super) struct Authority {
     _process: Killed,
+    /// Open, since it goes on printing.
+    _output: BufReader<ChildStdout>,
     folder: tempfile::TempDir,
 }
 
@@ -36,9 +38,10 @@ impl Authority {
             .args(["quickstart", "--keep-running", "--data"])
             .arg(folder.path().join("data"));
         command.arg("--mail").arg(&mail);
-        let (process, _) = start_until(&mut command, |line| line.starts_with("The services are up"));
+        let (process, output) = start_until(&mut command, |line| line.starts_with("The services are up"));
         Self {
             _process: process,
+            _output: output,
             folder,
         }
     }
