@@ -1,6 +1,6 @@
 //! Messages per second through the gateway, in one run with what it is compared with: see `tests/e2e/load`.
 //!
-//! `scripts/bench-gateway` calls it; `--short` is what the test does, with the speed of a release build. `--messages`,
+//! `scripts/bench-gateway` calls it; `--short` sends a few messages, to see whether it works. `--messages`,
 //! `--rounds`, `--steady`, `--timed` and `--enrolments` take a number, for those who have less time or more.
 
 #[path = "../tests/e2e/load/mod.rs"]

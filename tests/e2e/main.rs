@@ -2,9 +2,6 @@
 
 mod acme;
 mod bad_input;
-mod bench_load;
-#[expect(dead_code, reason = "the bench prints more than its test looks at")]
-mod load;
 mod perspectives;
 mod quickstart;
 mod services;

@@ -1,7 +1,6 @@
 //! The gateway under load, over real sockets on loopback: Postfix' `smtp-source` in front, its `smtp-sink` behind.
 //!
-//! `scripts/bench-gateway` runs it at full length from `benches/load.rs`; a test runs the same code with a few messages
-//! and only looks whether it works, since a machine that is busy proves nothing about speed.
+//! `scripts/bench-gateway` runs it from `benches/load.rs`.
 
 mod building;
 mod clients;
