@@ -4,6 +4,7 @@
 
 mod acme;
 mod dns;
+mod linter;
 pub(crate) mod perspective;
 mod vp;
 
@@ -21,6 +22,7 @@ use crate::error::Error;
 pub use acme::Acme;
 pub use dns::{Caa, Dns, Website};
 pub(crate) use dns::{DnsSection, WebsiteSection};
+pub use linter::ExternalLinter;
 pub use perspective::{Perspectives, RemotePerspective, Trusted};
 pub use vp::{Vp, VpBinding};
 
@@ -155,6 +157,11 @@ impl Config {
                     .iter()
                     .map(|list| folder.join(list))
                     .collect(),
+                external_linter: file
+                    .issuance
+                    .external_linter
+                    .map(linter::ExternalLinterSection::check)
+                    .transpose()?,
             },
             ocsp: Ocsp {
                 enabled: file.ocsp.enabled,
@@ -315,6 +322,8 @@ pub struct Issuance {
     pub crl_shards: u16,
     /// Lists of keys that were generated weakly, in the format of Debian's openssl-blacklist.
     pub weak_key_lists: Vec<PathBuf>,
+    /// A linter of somebody else that must agree as well.
+    pub external_linter: Option<ExternalLinter>,
 }
 
 impl Issuance {
@@ -399,6 +408,11 @@ pub(crate) fn template(
     line(
         "Lists of keys that anybody can compute, such as Debian's of 2008, in the format of its package openssl-blacklist:\n\
          weak_key_lists = [\"blacklist.RSA-2048\"]",
+        String::new(),
+    );
+    line(
+        "Another linter that must find nothing in a certificate before it is signed, such as pkilint:\n\
+         external_linter = { command = [\"lint_cabf_smime_cert\", \"lint\", \"-s\", \"WARNING\", \"{certificate}\"] }",
         String::new(),
     );
     line("", "\n[ocsp]".to_owned());
@@ -564,6 +578,7 @@ struct IssuanceSection {
     crl_refresh_hours: u32,
     crl_shards: u16,
     weak_key_lists: Vec<PathBuf>,
+    external_linter: Option<linter::ExternalLinterSection>,
 }
 
 impl Default for IssuanceSection {
@@ -573,6 +588,7 @@ impl Default for IssuanceSection {
             crl_refresh_hours: default_crl_refresh_hours(),
             crl_shards: 0,
             weak_key_lists: Vec::new(),
+            external_linter: None,
         }
     }
 }

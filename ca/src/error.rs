@@ -181,6 +181,17 @@ pub enum Error {
     #[error("the certificate was not signed, since {} (BR 4.3.1.2): {}", errors(.findings), first_error(.findings))]
     LintRefused { findings: Vec<Finding> },
 
+    /// The linter that the operator put into the path refused the certificate before it was signed (BR 4.3.1.2).
+    #[error("the certificate was not signed, since {program} found (BR 4.3.1.2): {findings}")]
+    ExternalLintRefused { program: String, findings: String },
+
+    /// The linter that the operator put into the path gave no answer.
+    #[error(
+        "the certificate was not signed, since {program} could not be asked: {reason}; run `external_linter` of ca.toml by \
+         hand, then place the order again"
+    )]
+    ExternalLinter { program: String, reason: String },
+
     // ---- states
     /// Somebody else was faster, or the thing is not in the state that this step needs.
     #[error("{kind} {id:?} is no longer {expected}: read it again")]

@@ -4,6 +4,7 @@
 //! [`crate::jobs::recover`] revokes. The types enforce the order: `Approved` → `Linted` → `Recorded` → `Signed` →
 //! `Checked`; each has one constructor and is consumed by the next step.
 
+mod external_lint;
 pub(crate) mod prepare;
 pub(crate) mod record;
 
@@ -64,6 +65,7 @@ pub(crate) fn issue(app: &App, order: &PendingOrder) -> Result<Issued, Error> {
 
     // 3. Lint them.
     let linted = prepared.lint(now)?;
+    external_lint::check(app.config.issuance.external_linter.as_ref(), &linted)?;
     reached(Step::Linted, None);
 
     // Ask the domain, unless it was asked within hours. Last of all that may refuse, since it takes longest.

@@ -192,6 +192,7 @@ fn settle(app: &App, order: &PendingOrder) -> Result<(), Error> {
         | Error::CaaRefused { .. } => PENDING,
         // The same evidence would give the same certificate again.
         Error::LintRefused { .. }
+        | Error::ExternalLintRefused { .. }
         | Error::KeyCompromised { .. }
         | Error::KeyOfAnotherSubscriber
         | Error::KeyListedAsWeak => INVALID,

@@ -58,16 +58,26 @@ impl World {
 
     /// As [`World::new`], with other options of `init`.
     pub(crate) async fn with(database: Database, change: impl FnOnce(&mut Options)) -> Option<Self> {
-        Self::build(database, local_dns().resolver_config(), change).await
+        Self::build(database, local_dns().resolver_config(), "", change).await
     }
 
     /// As [`World::new`], asking another DNS. Silent servers are given up soon.
     pub(crate) async fn with_dns(database: Database, mut dns: dns::ResolverConfig) -> Option<Self> {
         dns.limits.time_of_a_try = std::time::Duration::from_millis(100);
-        Self::build(database, dns, |_| ()).await
+        Self::build(database, dns, "", |_| ()).await
     }
 
-    async fn build(database: Database, dns: dns::ResolverConfig, change: impl FnOnce(&mut Options)) -> Option<Self> {
+    /// As [`World::new`], with more at the end of its ca.toml.
+    pub(crate) async fn with_configuration(database: Database, more: &str) -> Option<Self> {
+        Self::build(database, local_dns().resolver_config(), more, |_| ()).await
+    }
+
+    async fn build(
+        database: Database,
+        dns: dns::ResolverConfig,
+        configuration: &str,
+        change: impl FnOnce(&mut Options),
+    ) -> Option<Self> {
         let schema = match database {
             Database::Sqlite => None,
             Database::Postgres => Some(PostgresSchema::from_environment()?),
@@ -83,6 +93,9 @@ impl World {
         let keys = Arc::new(WatchedKeys::new(FixtureKeys::default()));
         let (parts, _) = parts(1, &clock, &keys, Arc::new(TracingObserver));
         init(&options, parts).await.unwrap();
+        let file = folder.join("ca.toml");
+        let written = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, written + configuration).unwrap();
         let (mut parts, outbox) = parts_for_app(2, &clock, &keys);
         parts.dns = Some(dns);
         let app = App::open(&folder, parts).await.unwrap();

@@ -190,6 +190,12 @@ impl From<Error> for HttpProblem {
                 }
                 problem
             }
+            Error::ExternalLintRefused { .. } => problem(
+                StatusCode::CONFLICT,
+                "lint-refused",
+                "The certificate would break a rule",
+            )
+            .in_section("4.3.1.2"),
             Error::CaaRefused { refused, .. } => Self::new(
                 StatusCode::CONFLICT,
                 "caa-refused",
@@ -232,6 +238,7 @@ impl From<Error> for HttpProblem {
             | Error::IssuerExpires { .. }
             | Error::AuditDamaged { .. }
             | Error::AuditNote { .. }
+            | Error::ExternalLinter { .. }
             | Error::AuditTree(_)
             | Error::AlreadyInitialized { .. }
             | Error::NotInitialized { .. }

@@ -12,6 +12,8 @@ mod domains;
 mod evidence;
 #[path = "evidence_pack.rs"]
 mod evidence_pack;
+#[path = "external_lint.rs"]
+mod external_lint;
 #[path = "issuance.rs"]
 mod issuance;
 #[path = "notices.rs"]
