@@ -36,14 +36,16 @@ pub enum Error {
     )]
     CertificateRequest { reason: String },
 
-    /// The key is of a kind that no certificate here may carry (BR 6.1.5, 6.1.6).
+    /// The key is of a kind or size that no certificate here may carry (BR 6.1.5), has bad parameters (BR 6.1.6), or can
+    /// be computed by anybody (BR 6.1.1.3).
     #[error(
-        "the public key is not allowed (BR 6.1.5): {reason}; make a P-256, P-384 or RSA key of 2048, 3072 or 4096 bits"
+        "the public key is not allowed (BR {section}): {reason}; make a new P-256, P-384 or RSA key of 2048, 3072 or \
+         4096 bits with current software"
     )]
-    KeyNotAllowed { reason: String },
+    KeyNotAllowed { section: &'static str, reason: String },
 
-    /// The key was reported as compromised with an earlier certificate (BR 6.1.1.3).
-    #[error("the public key was reported as compromised with certificate {serial} (BR 6.1.1.3): make a new key")]
+    /// The key was reported as compromised with an earlier certificate (BR 6.1.1.3, by way of 4.9.1.1).
+    #[error("the public key was reported as compromised with certificate {serial} (BR 6.1.1.3, 4.9.1.1): make a new key")]
     KeyCompromised { serial: String },
 
     /// The key is in a certificate of another account (BR 6.1.1.3).

@@ -25,31 +25,32 @@ impl PublicKey {
     /// Decodes a SubjectPublicKeyInfo and checks that points are on their curve and RSA numbers in bounds.
     ///
     /// # Errors
-    /// A sentence about what is wrong, for the applicant.
-    pub(crate) fn parse(info: &SubjectPublicKeyInfoOwned) -> Result<Self, String> {
-        let der = info.to_der().map_err(|error| error.to_string())?;
+    /// What is wrong, for the applicant, and the section that forbids it.
+    pub(crate) fn parse(info: &SubjectPublicKeyInfoOwned) -> Result<Self, UnacceptableKey> {
+        let kind = |reason: &str| UnacceptableKey::of_kind(reason);
+        let der = info.to_der().map_err(|error| kind(&error.to_string()))?;
         match info.algorithm.oid {
             rfc5912::ID_EC_PUBLIC_KEY => {
                 let curve = info.algorithm.parameters.as_ref();
                 match curve.and_then(|curve| curve.decode_as::<ObjectIdentifier>().ok()) {
                     Some(rfc5912::SECP_256_R_1) => p256::ecdsa::VerifyingKey::from_public_key_der(&der)
                         .map(|key| Self::P256(Box::new(key)))
-                        .map_err(|_| "it is not a point on the curve P-256".to_owned()),
+                        .map_err(|_| UnacceptableKey::parameters("it is not a point on the curve P-256")),
                     Some(rfc5912::SECP_384_R_1) => p384::ecdsa::VerifyingKey::from_public_key_der(&der)
                         .map(|key| Self::P384(Box::new(key)))
-                        .map_err(|_| "it is not a point on the curve P-384".to_owned()),
-                    Some(other) => Err(format!("the curve {other} is not one of P-256 and P-384")),
-                    None => Err("its curve is not named".to_owned()),
+                        .map_err(|_| UnacceptableKey::parameters("it is not a point on the curve P-384")),
+                    Some(other) => Err(kind(&format!("the curve {other} is not one of P-256 and P-384"))),
+                    None => Err(kind("its curve is not named")),
                 }
             }
             rfc5912::RSA_ENCRYPTION => {
                 let key = rsa::RsaPublicKey::from_public_key_der(&der)
-                    .map_err(|_| "it is not an RSA key with a modulus and an exponent in their bounds".to_owned())?;
+                    .map_err(|_| kind("it is not an RSA key with a modulus and an exponent in their bounds"))?;
                 check_rsa(&key)?;
                 Ok(Self::Rsa(Box::new(key)))
             }
-            rfc8410::ID_ED_25519 => Err("Ed25519 is not read by mail programs yet".to_owned()),
-            other => Err(format!("the algorithm {other} is not one of RSA and elliptic curves")),
+            rfc8410::ID_ED_25519 => Err(kind("Ed25519 is not read by mail programs yet")),
+            other => Err(kind(&format!("the algorithm {other} is not one of RSA and elliptic curves"))),
         }
     }
 
@@ -92,6 +93,41 @@ impl PublicKey {
     }
 }
 
+/// A key that no certificate here may carry.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason} (BR {section})")]
+pub(crate) struct UnacceptableKey {
+    /// Of the S/MIME BR.
+    pub(crate) section: &'static str,
+    pub(crate) reason: String,
+}
+
+impl UnacceptableKey {
+    /// Section 6.1.5: algorithms and sizes.
+    fn of_kind(reason: impl Into<String>) -> Self {
+        Self {
+            section: "6.1.5",
+            reason: reason.into(),
+        }
+    }
+
+    /// Section 6.1.6: the numbers that a key consists of.
+    fn parameters(reason: impl Into<String>) -> Self {
+        Self {
+            section: "6.1.6",
+            reason: reason.into(),
+        }
+    }
+
+    /// Section 6.1.1.3: a known method computes the private key, or the way the key was generated was flawed.
+    fn computable(reason: impl Into<String>) -> Self {
+        Self {
+            section: "6.1.1.3",
+            reason: reason.into(),
+        }
+    }
+}
+
 /// The message was not signed by the owner of the key, or not with an algorithm that is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the signature does not fit the message and the public key")]
@@ -107,26 +143,32 @@ pub(crate) fn is_valid(
     PublicKey::parse(info).is_ok_and(|key| key.verify(algorithm, message, signature).is_ok())
 }
 
-/// BR 6.1.5 and 6.1.6: size, exponent, and no small factor in the modulus.
-fn check_rsa(key: &rsa::RsaPublicKey) -> Result<(), String> {
+/// Size, exponent and small factors; and what anybody can compute the private key of. The lints refuse all of it as well;
+/// this is the earlier answer.
+fn check_rsa(key: &rsa::RsaPublicKey) -> Result<(), UnacceptableKey> {
     let bits = key.n().bits();
     if !ALLOWED_RSA_BITS.contains(&bits) {
-        return Err(format!("its RSA modulus has {bits} bits"));
+        return Err(UnacceptableKey::of_kind(format!("its RSA modulus has {bits} bits")));
     }
-    // BR 6.1.1.3: what anybody can compute the private key of. The lints refuse it as well; this is the earlier answer.
     if is_roca(&key.n().to_be_bytes()) {
-        return Err("it has the fingerprint of a faulty generator (ROCA, CVE-2017-15361; BR 6.1.1.3)".to_owned());
+        return Err(UnacceptableKey::computable(
+            "it has the fingerprint of a faulty generator (ROCA, CVE-2017-15361)",
+        ));
     }
     if has_close_primes(&key.n().to_be_bytes()) {
-        return Err("the two primes of its modulus are close to each other (BR 6.1.1.3)".to_owned());
+        return Err(UnacceptableKey::computable(
+            "the two primes of its modulus are close to each other",
+        ));
     }
     // BR 6.1.6 asks for an odd exponent of at least 3; every generator in use chooses this one.
     if key.e().to_be_bytes_trimmed_vartime().as_ref() != RSA_EXPONENT {
-        return Err("its RSA exponent is not 65537".to_owned());
+        return Err(UnacceptableKey::parameters("its RSA exponent is not 65537"));
     }
     let modulus = key.n().to_be_bytes();
     if let Some(factor) = SMALL_PRIMES.into_iter().find(|prime| remainder(&modulus, *prime) == 0) {
-        return Err(format!("its RSA modulus can be divided by {factor}"));
+        return Err(UnacceptableKey::parameters(format!(
+            "its RSA modulus can be divided by {factor}"
+        )));
     }
     Ok(())
 }
@@ -249,27 +291,28 @@ mod tests {
 
     #[test]
     fn keys_that_no_certificate_may_carry_are_refused() {
-        let check = |key: openssl::pkey::PKey<openssl::pkey::Private>, part: &str| {
+        let check = |key: openssl::pkey::PKey<openssl::pkey::Private>, section: &str, part: &str| {
             let der = key.public_key_to_der().unwrap();
             let info = SubjectPublicKeyInfoOwned::from_der(&der).unwrap();
-            let reason = PublicKey::parse(&info).unwrap_err();
-            assert!(reason.contains(part), "{reason:?} lacks {part:?}");
+            let refusal = PublicKey::parse(&info).unwrap_err();
+            assert!(refusal.reason.contains(part), "{refusal} lacks {part:?}");
+            assert_eq!(refusal.section, section, "{refusal}");
         };
         let rsa = |bits, exponent| {
             let exponent = openssl::bn::BigNum::from_u32(exponent).unwrap();
             let key = openssl::rsa::Rsa::generate_with_e(bits, &exponent).unwrap();
             openssl::pkey::PKey::from_rsa(key).unwrap()
         };
-        check(rsa(1024, 65537), "1024 bits");
-        check(rsa(2056, 65537), "2056 bits");
-        check(rsa(2048, 3), "exponent");
-        check(openssl::pkey::PKey::generate_ed25519().unwrap(), "Ed25519");
+        check(rsa(1024, 65537), "6.1.5", "1024 bits");
+        check(rsa(2056, 65537), "6.1.5", "2056 bits");
+        check(rsa(2048, 3), "6.1.6", "exponent");
+        check(openssl::pkey::PKey::generate_ed25519().unwrap(), "6.1.5", "Ed25519");
         let curve = |name| {
             let group = openssl::ec::EcGroup::from_curve_name(name).unwrap();
             openssl::pkey::PKey::from_ec_key(openssl::ec::EcKey::generate(&group).unwrap()).unwrap()
         };
-        check(curve(openssl::nid::Nid::SECP521R1), "P-256 and P-384");
-        check(curve(openssl::nid::Nid::SECP256K1), "P-256 and P-384");
+        check(curve(openssl::nid::Nid::SECP521R1), "6.1.5", "P-256 and P-384");
+        check(curve(openssl::nid::Nid::SECP256K1), "6.1.5", "P-256 and P-384");
     }
 
     #[test]
@@ -290,6 +333,38 @@ mod tests {
         let key = openssl::rsa::Rsa::from_public_components(modulus, exponent).unwrap();
         let der = openssl::pkey::PKey::from_rsa(key).unwrap().public_key_to_der().unwrap();
         let divisible = SubjectPublicKeyInfoOwned::from_der(&der).unwrap();
-        assert!(PublicKey::parse(&divisible).unwrap_err().contains("divided by 3"));
+        let refusal = PublicKey::parse(&divisible).unwrap_err();
+        assert_eq!(refusal.section, "6.1.6");
+        assert!(refusal.reason.contains("divided by 3"), "{refusal}");
+    }
+
+    /// What is wrong with such a key is neither its kind nor its size, and the section says so.
+    #[test]
+    fn keys_that_can_be_computed_name_the_section_about_them() {
+        // The product of two primes that follow each other.
+        let mut context = openssl::bn::BigNumContext::new().unwrap();
+        let mut next_prime = |from: &openssl::bn::BigNumRef| {
+            let mut prime = from.to_owned().unwrap();
+            loop {
+                prime.add_word(2).unwrap();
+                if prime.is_prime(20, &mut context).unwrap() {
+                    break prime;
+                }
+            }
+        };
+        let mut start = openssl::bn::BigNum::from_u32(3).unwrap();
+        start = &start << 1022;
+        start.add_word(1).unwrap();
+        let p = next_prime(&start);
+        let q = next_prime(&p);
+        let mut context = openssl::bn::BigNumContext::new().unwrap();
+        let mut modulus = openssl::bn::BigNum::new().unwrap();
+        modulus.checked_mul(&p, &q, &mut context).unwrap();
+        let exponent = openssl::bn::BigNum::from_u32(65537).unwrap();
+        let key = openssl::rsa::Rsa::from_public_components(modulus, exponent).unwrap();
+        let der = openssl::pkey::PKey::from_rsa(key).unwrap().public_key_to_der().unwrap();
+        let refusal = PublicKey::parse(&SubjectPublicKeyInfoOwned::from_der(&der).unwrap()).unwrap_err();
+        assert_eq!(refusal.section, "6.1.1.3");
+        assert!(refusal.reason.contains("close to each other"), "{refusal}");
     }
 }

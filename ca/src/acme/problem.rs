@@ -124,7 +124,7 @@ impl Problem {
         let detail = error::chain(error);
         match error {
             Error::CertificateRequest { .. } => Self::new(ErrorType::BadCsr, detail).in_section("3.2.1"),
-            Error::KeyNotAllowed { .. } => Self::new(ErrorType::BadCsr, detail).in_section("6.1.5"),
+            Error::KeyNotAllowed { section, .. } => Self::new(ErrorType::BadCsr, detail).in_section(*section),
             Error::KeyCompromised { .. } => Self::new(ErrorType::BadCsr, detail).in_section("6.1.1.3"),
             Error::EvidenceInsufficient(refusal) => {
                 Self::new(ErrorType::Unauthorized, detail).in_section(refusal.section())

@@ -121,12 +121,12 @@ impl From<Error> for HttpProblem {
                 "The certificate request is not usable",
             )
             .in_section("3.2.1"),
-            Error::KeyNotAllowed { .. } => problem(
+            Error::KeyNotAllowed { section, .. } => problem(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "key-not-allowed",
-                "The key is of a kind that is not certified",
+                "The key may not be certified",
             )
-            .in_section("6.1.5"),
+            .in_section(*section),
             Error::KeyCompromised { .. } => problem(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "key-compromised",

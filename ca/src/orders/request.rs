@@ -34,7 +34,10 @@ impl CertificateRequest {
         let request = CertReq::from_der(der).map_err(|_| unusable("it is not DER of a CertificationRequest"))?;
         let names = names(&request);
         let public_key = request.info.public_key;
-        let key = PublicKey::parse(&public_key).map_err(|reason| Error::KeyNotAllowed { reason })?;
+        let key = PublicKey::parse(&public_key).map_err(|unacceptable| Error::KeyNotAllowed {
+            section: unacceptable.section,
+            reason: unacceptable.reason,
+        })?;
         let signed = signature::signed_part(der).map_err(|_| unusable("it is not DER of a CertificationRequest"))?;
         // A signature is a whole number of octets: with unused bits there would be two encodings of one request.
         let signature = request
