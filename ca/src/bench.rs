@@ -470,6 +470,7 @@ fn request(number: u64) -> Result<(usize, NewOrder), Error> {
         mailbox,
         tier: TierChoice::Exactly(Tier::V1),
         generation: Generation::Strict,
+        key_use: policies::key_use::KeyUse::Both,
         certificate_request,
         idempotency_key: None,
     };

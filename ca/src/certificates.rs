@@ -1,5 +1,6 @@
 //! Issued certificates, as callers see them.
 
+use policies::key_use::KeyUse;
 use policies::mailbox::Mailbox;
 use policies::tier::{Generation, Tier};
 use policies::time::Timestamp;
@@ -24,6 +25,7 @@ pub struct Certificate {
     pub order_id: String,
     pub tier: Tier,
     pub generation: Generation,
+    pub key_use: KeyUse,
     pub mailbox: String,
     /// RFC 4514.
     pub subject: String,
@@ -50,6 +52,7 @@ impl Certificate {
             account: AccountId::from_stored(row.account_id),
             tier: row.tier.0,
             generation: row.generation.0,
+            key_use: row.key_use.0,
             state: row.state.0,
             not_before: Timestamp::from_unix(row.not_before),
             not_after: Timestamp::from_unix(row.not_after),
@@ -102,6 +105,7 @@ pub async fn find(app: &App, caller: &Caller, serial: &str) -> Result<Certificat
 pub struct Query {
     pub mailbox: Option<Mailbox>,
     pub tier: Option<Tier>,
+    pub key_use: Option<KeyUse>,
     /// Only those of this account, for callers who see more than one.
     pub account: Option<String>,
     /// What the certificate is worth now.
@@ -124,6 +128,7 @@ pub async fn list(app: &App, caller: &Caller, query: Query) -> Result<Vec<Certif
         account_id,
         mailbox: query.mailbox.map(|mailbox| mailbox.as_ref().to_owned()),
         tier: query.tier,
+        key_use: query.key_use,
         worth: query.worth.map(|worth| (worth, app.now().unix())),
         ..Filter::default()
     };

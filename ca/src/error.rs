@@ -45,7 +45,9 @@ pub enum Error {
     KeyNotAllowed { section: &'static str, reason: String },
 
     /// The key was reported as compromised with an earlier certificate (BR 6.1.1.3, by way of 4.9.1.1).
-    #[error("the public key was reported as compromised with certificate {serial} (BR 6.1.1.3, 4.9.1.1): make a new key")]
+    #[error(
+        "the public key was reported as compromised with certificate {serial} (BR 6.1.1.3, 4.9.1.1): make a new key"
+    )]
     KeyCompromised { serial: String },
 
     /// The key is in a certificate of another account (BR 6.1.1.3).

@@ -50,6 +50,7 @@ pub(crate) fn issue(app: &App, order: &PendingOrder) -> Result<Issued, Error> {
     let request = Request {
         tier,
         generation: order.generation,
+        key_use: order.key_use,
         mailbox: order.mailbox.clone(),
         organization: None,
         public_key: order.public_key.clone(),

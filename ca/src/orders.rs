@@ -9,6 +9,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use migrations::AsText;
+use policies::key_use::KeyUse;
 use policies::mailbox::Mailbox;
 use policies::tier::{Generation, Tier};
 use policies::time::{Span, Timestamp};
@@ -31,6 +33,7 @@ pub struct NewOrder {
     pub mailbox: Mailbox,
     pub tier: TierChoice,
     pub generation: Generation,
+    pub key_use: KeyUse,
     /// PKCS#10 in DER, signed with the key that is to be certified.
     pub certificate_request: Vec<u8>,
     /// Placing the same order with the same key again returns the first one.
@@ -93,6 +96,7 @@ pub(crate) async fn place_and_tie(
         problem: None,
         created_at: now.unix(),
         updated_at: now.unix(),
+        key_use: AsText(request.key_use),
     };
     let row = app
         .db
@@ -116,6 +120,7 @@ fn insert_or_find(conn: &mut migrations::AnyConnection, row: &OrderRow, now: Tim
         let same = earlier.mailbox == row.mailbox
             && earlier.tier == row.tier
             && earlier.generation == row.generation
+            && earlier.key_use == row.key_use
             && earlier.certificate_request == row.certificate_request;
         return match same {
             true => Ok(earlier),
@@ -140,6 +145,7 @@ fn insert_or_find(conn: &mut migrations::AnyConnection, row: &OrderRow, now: Tim
         "mailbox": row.mailbox,
         "tier": row.tier,
         "generation": row.generation,
+        "use": row.key_use.0.as_ref(),
     });
     audit::append(conn, now, &row.requested_by, Action::OrderPlaced, &details)?;
     Ok(row.clone())
@@ -326,6 +332,7 @@ pub struct Order {
     pub mailbox: Mailbox,
     pub tier: TierChoice,
     pub generation: Generation,
+    pub key_use: KeyUse,
     pub state: OrderState,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -390,6 +397,7 @@ pub(crate) struct PendingOrder {
     pub(crate) mailbox: Mailbox,
     pub(crate) tier: TierChoice,
     pub(crate) generation: Generation,
+    pub(crate) key_use: KeyUse,
     pub(crate) public_key: SubjectPublicKeyInfoOwned,
 }
 
@@ -403,6 +411,7 @@ impl PendingOrder {
             mailbox,
             tier,
             generation,
+            key_use: row.key_use.0,
             public_key: request.public_key().clone(),
         })
     }
@@ -464,6 +473,7 @@ impl Loaded {
             mailbox,
             tier,
             generation,
+            key_use: row.key_use.0,
             state,
             created_at: Timestamp::from_unix(row.created_at),
             updated_at: Timestamp::from_unix(row.updated_at),

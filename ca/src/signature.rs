@@ -50,7 +50,9 @@ impl PublicKey {
                 Ok(Self::Rsa(Box::new(key)))
             }
             rfc8410::ID_ED_25519 => Err(kind("Ed25519 is not read by mail programs yet")),
-            other => Err(kind(&format!("the algorithm {other} is not one of RSA and elliptic curves"))),
+            other => Err(kind(&format!(
+                "the algorithm {other} is not one of RSA and elliptic curves"
+            ))),
         }
     }
 

@@ -10,6 +10,7 @@ use dns::LocalAnswerer;
 use keys::{KeyAlgorithm, KeyError, KeyId, KeyStore, Signature, SignatureAlgorithm, SigningKey};
 use migrations::testing::PostgresSchema;
 use policies::evidence::{Evidence, EvidenceId, EvidenceParts, Fact, FactKind, Method};
+use policies::key_use::KeyUse;
 use policies::mailbox::Mailbox;
 use policies::organization::Country;
 use policies::tier::Generation;
@@ -392,6 +393,7 @@ pub(crate) fn order_with_key(address: &str, tier: TierChoice, key: &dyn SigningK
         mailbox: Mailbox::parse(address).unwrap(),
         tier,
         generation: Generation::Strict,
+        key_use: KeyUse::Both,
         certificate_request: keys::certificate_request(key, "ignored").unwrap(),
         idempotency_key: None,
     }

@@ -150,6 +150,7 @@ diesel::table! {
         problem -> Nullable<Text>,
         created_at -> BigInt,
         updated_at -> BigInt,
+        key_use -> Text,
     }
 }
 
@@ -176,6 +177,7 @@ diesel::table! {
         revoked_at -> Nullable<BigInt>,
         revocation_reason -> Nullable<Text>,
         spki_sha256 -> Nullable<Binary>,
+        key_use -> Text,
         crl_shard -> Integer,
     }
 }

@@ -9,6 +9,7 @@ use spki::SubjectPublicKeyInfoOwned;
 use thiserror::Error;
 
 use crate::evidence::{Evidence, EvidenceId, Fact, FactKind, Method};
+use crate::key_use::KeyUse;
 use crate::mailbox::{Mailbox, MailboxName};
 use crate::organization::{Organization, OrganizationIdentifier};
 use crate::person::{Person, Title};
@@ -26,6 +27,8 @@ pub struct Request {
     pub tier: Tier,
     /// The generation.
     pub generation: Generation,
+    /// What the key is to be used for.
+    pub key_use: KeyUse,
     /// The one mailbox to certify.
     pub mailbox: Mailbox,
     /// For which organization, where an account has several. `None` means the one that the evidence names.
@@ -61,6 +64,7 @@ pub fn approve(
     let Request {
         tier,
         generation,
+        key_use,
         mailbox,
         organization,
         public_key,
@@ -73,8 +77,11 @@ pub fn approve(
             profile: profile.to_string(),
         });
     }
+    if !profile.key_uses().contains(&key_use) {
+        shortcomings.push(Shortcoming::UseNotCertified { key_use });
+    }
     match PublicKey::read(&public_key) {
-        Ok(key) if profile.accepts_key(&key) => {}
+        Ok(key) if profile.accepts_key(&key) && key_use.key_usage(&key).is_some() => {}
         Ok(_) => shortcomings.push(Shortcoming::KeyNotAccepted),
         Err(cause) => shortcomings.push(Shortcoming::KeyNotPermitted(cause)),
     }
@@ -103,6 +110,7 @@ pub fn approve(
             Ok(Approved {
                 tier,
                 generation,
+                key_use,
                 mailbox,
                 subject,
                 public_key,
@@ -146,6 +154,7 @@ pub fn best_tier(mailbox: &Mailbox, requester: &str, evidence: &[Evidence], now:
 pub struct Approved {
     tier: Tier,
     generation: Generation,
+    key_use: KeyUse,
     mailbox: Mailbox,
     subject: SubjectFacts,
     public_key: SubjectPublicKeyInfoOwned,
@@ -166,6 +175,12 @@ impl Approved {
     #[must_use]
     pub const fn generation(&self) -> Generation {
         self.generation
+    }
+
+    /// What the key is certified for.
+    #[must_use]
+    pub const fn key_use(&self) -> KeyUse {
+        self.key_use
     }
 
     /// The mailbox to certify.
@@ -327,6 +342,11 @@ pub enum Shortcoming {
         /// Which one it is for.
         profile: String,
     },
+    /// The profile certifies no keys for this use.
+    UseNotCertified {
+        /// The use.
+        key_use: KeyUse,
+    },
     /// The key is of no kind that the BR permit.
     KeyNotPermitted(InvalidPublicKey),
     /// The key is of a kind or size that the profile does not take.
@@ -347,6 +367,7 @@ impl Shortcoming {
             Self::Stale { .. } => "4.2.1",
             Self::SeveralOrganizations { .. } => "3.2.3",
             Self::OtherProfile { .. } => "7.1.6.1",
+            Self::UseNotCertified { .. } => "7.1.2.3 e",
             Self::KeyNotPermitted(_) => "7.1.3.1",
             Self::KeyNotAccepted => "6.1.5",
             Self::MailboxNotAscii { .. } => "7.1.4.2.1",
@@ -384,6 +405,7 @@ impl fmt::Display for Shortcoming {
                 }
             }
             Self::OtherProfile { profile } => write!(f, "the profile is for {profile}")?,
+            Self::UseNotCertified { key_use } => write!(f, "keys are not certified for the use `{key_use}`")?,
             Self::KeyNotPermitted(cause) => write!(f, "{cause}")?,
             Self::KeyNotAccepted => f.write_str("keys of this kind or size are not certified")?,
             Self::MailboxNotAscii { since } => {

@@ -9,6 +9,7 @@ pub mod authority;
 pub mod caa;
 pub mod evidence;
 pub mod issuance;
+pub mod key_use;
 pub mod label;
 pub mod lint;
 pub mod mailbox;

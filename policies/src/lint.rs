@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use spki::AlgorithmIdentifierOwned;
 use thiserror::Error;
 
+use crate::key_use::KeyUse;
 use crate::template::Issuer;
 use crate::tier::{Generation, Tier};
 use crate::time::Timestamp;
@@ -42,6 +43,7 @@ mod extension_unknown;
 mod issuer_name;
 mod issuer_rsa_size;
 mod key_usage;
+mod key_usage_ordered;
 mod name_length;
 mod name_repeated_attribute;
 mod name_string_type;
@@ -217,7 +219,7 @@ pub enum Expected {
     /// A delegated OCSP responder. See section 4.9.9.
     OcspResponder,
     /// Section 7.1.2.3.
-    Subscriber(Tier, Generation),
+    Subscriber(Tier, Generation, KeyUse),
 }
 
 /// A TBSCertificate that passed every rule. Not even its maker can change it.
@@ -338,6 +340,7 @@ static ALL: &[Lint] = &[
     issuer_name::LINT,
     issuer_rsa_size::LINT,
     key_usage::LINT,
+    key_usage_ordered::LINT,
     name_length::LINT,
     name_repeated_attribute::LINT,
     name_string_type::LINT,

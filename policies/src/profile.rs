@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::attribute::{Attribute, Presence};
+use crate::key_use::KeyUse;
 use crate::public_key::{Curve, PublicKey};
 use crate::tier::{Generation, Tier};
 use crate::time::{InvalidTimestamp, Span, Timestamp};
@@ -31,7 +32,7 @@ pub struct Profile {
     curves: Vec<Curve>,
     issuer_rsa_minimum_bits: usize,
     issuer_rsa_minimum_from: Timestamp,
-    key_purpose: KeyPurpose,
+    key_uses: Vec<KeyUse>,
     extended_key_usage: Vec<ObjectIdentifier>,
     extended_key_usage_limited_from: Timestamp,
 }
@@ -138,10 +139,10 @@ impl Profile {
         (self.issuer_rsa_minimum_from, self.issuer_rsa_minimum_bits)
     }
 
-    /// What the key may be used for.
+    /// What a key may be certified for.
     #[must_use]
-    pub const fn key_purpose(&self) -> KeyPurpose {
-        self.key_purpose
+    pub fn key_uses(&self) -> &[KeyUse] {
+        &self.key_uses
     }
 
     /// The extended key usages.
@@ -228,16 +229,6 @@ pub enum CommonName {
     PersonalName,
 }
 
-/// What a key may be used for. See section 7.1.2.3 e.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum KeyPurpose {
-    /// Signing only.
-    Signing,
-    /// Signing, and receiving encrypted mail.
-    DualUse,
-}
-
 /// A profile as it is written.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -291,7 +282,7 @@ struct IssuerKeySection {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KeyUsageSection {
-    purpose: KeyPurpose,
+    uses: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -372,6 +363,20 @@ impl ProfileFile {
             return Err(prohibits("issuer_key.rsa_minimum_bits", "6.1.5"));
         }
 
+        let mut key_uses = Vec::new();
+        for name in &self.key_usage.uses {
+            let key_use = name
+                .parse()
+                .map_err(|_| InvalidProfile::Unknown { key: "key_usage.uses" })?;
+            if key_uses.contains(&key_use) {
+                return Err(prohibits("key_usage.uses", "7.1.2.3 e"));
+            }
+            key_uses.push(key_use);
+        }
+        if key_uses.is_empty() {
+            return Err(prohibits("key_usage.uses", "7.1.2.3 e"));
+        }
+
         let purposes = self.extended_key_usage.purposes.iter().map(|name| match name.as_str() {
             "emailProtection" => Ok(EMAIL_PROTECTION),
             "clientAuth" if generation == Generation::Multipurpose => Ok(CLIENT_AUTHENTICATION),
@@ -397,7 +402,7 @@ impl ProfileFile {
             curves,
             issuer_rsa_minimum_bits: self.issuer_key.rsa_minimum_bits,
             issuer_rsa_minimum_from: instant("issuer_key.rsa_minimum_from", &self.issuer_key.rsa_minimum_from)?,
-            key_purpose: self.key_usage.purpose,
+            key_uses,
             extended_key_usage,
             extended_key_usage_limited_from: instant(
                 "extended_key_usage.limited_from",
@@ -531,7 +536,9 @@ mod tests {
             ("[\"emailProtection\"]", "[\"clientAuth\"]"),
             ("[\"emailProtection\"]", "[\"emailProtection\", \"clientAuth\"]"),
             ("[\"emailProtection\"]", "[\"emailProtection\", \"serverAuth\"]"),
-            ("purpose = \"dual-use\"", "purpose = \"anything\""),
+            ("[\"both\", \"sign\", \"encrypt\"]", "[\"anything\"]"),
+            ("[\"both\", \"sign\", \"encrypt\"]", "[\"both\", \"both\"]"),
+            ("[\"both\", \"sign\", \"encrypt\"]", "[]"),
             ("2027-02-01T00:00:00Z", "soon"),
             ("[key_usage]", "[key_usage]\nextra = 1"),
             ("[key_usage]\n", ""),
@@ -546,12 +553,10 @@ mod tests {
 
     #[test]
     fn profiles_may_be_narrowed() {
-        let narrowed = EMBEDDED[0]
-            .replace("days = 397", "days = 90")
-            .replace("dual-use", "signing");
+        let narrowed = EMBEDDED[0].replace("days = 397", "days = 90").replace("\"both\", ", "");
         let profile = Profile::parse(&narrowed).unwrap();
         assert_eq!(profile.validity_days(), 90);
-        assert_eq!(profile.key_purpose(), KeyPurpose::Signing);
+        assert_eq!(profile.key_uses(), [KeyUse::Sign, KeyUse::Encrypt]);
         assert_ne!(profile.sha256(), Profile::parse(EMBEDDED[0]).unwrap().sha256());
     }
 

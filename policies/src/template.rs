@@ -24,7 +24,8 @@ use x509_cert::serial_number::SerialNumber;
 
 use crate::attribute::Attribute;
 use crate::issuance::Approved;
-use crate::profile::{CommonName, KeyPurpose, ValidityPeriod};
+use crate::key_use::KeyUse;
+use crate::profile::{CommonName, ValidityPeriod};
 use crate::public_key::{InvalidPublicKey, PublicKey, key_identifier};
 use crate::tbs::{TbsCertificate, TbsValidity, Version};
 use crate::time::InvalidTimestamp;
@@ -162,10 +163,7 @@ pub(crate) fn subscriber(
     let extensions = vec![
         authority_key_identifier(issuer)?,
         subject_key_identifier(approved.public_key())?,
-        extension(
-            true,
-            &KeyUsage(key_usage(approved.public_key(), profile.key_purpose())?),
-        )?,
+        extension(true, &KeyUsage(key_usage(approved.public_key(), approved.key_use())?))?,
         certificate_policies(&[profile.policy()], locations.practice_statement.as_ref())?,
         extension(alternative_name_is_critical, &SubjectAltName(vec![mailbox]))?,
         extension(false, &ExtendedKeyUsage(profile.extended_key_usage().to_vec()))?,
@@ -219,20 +217,11 @@ fn subscriber_subject(approved: &Approved) -> Result<Name, der::Error> {
     name(&values)
 }
 
-/// Section 7.1.2.3 e: what a key of this kind may be used for.
-fn key_usage(
-    public_key: &SubjectPublicKeyInfoOwned,
-    purpose: KeyPurpose,
-) -> Result<FlagSet<KeyUsages>, InvalidPublicKey> {
-    let signing = FlagSet::from(KeyUsages::DigitalSignature);
-    Ok(match (PublicKey::read(public_key)?, purpose) {
-        (_, KeyPurpose::Signing) => signing,
-        (PublicKey::Rsa { .. }, KeyPurpose::DualUse) => signing | KeyUsages::KeyEncipherment,
-        (PublicKey::EllipticCurve { .. }, KeyPurpose::DualUse) => signing | KeyUsages::KeyAgreement,
-        (PublicKey::Edwards | PublicKey::MlDsa | PublicKey::MlKem, KeyPurpose::DualUse) => {
-            return Err(InvalidPublicKey::Algorithm);
-        }
-    })
+/// Section 7.1.2.3 e: what a key of this kind is certified for.
+fn key_usage(public_key: &SubjectPublicKeyInfoOwned, key_use: KeyUse) -> Result<FlagSet<KeyUsages>, InvalidPublicKey> {
+    key_use
+        .key_usage(&PublicKey::read(public_key)?)
+        .ok_or(InvalidPublicKey::Algorithm)
 }
 
 /// A name with one attribute in each RDN, in the string types of RFC 5280 appendix A.1.

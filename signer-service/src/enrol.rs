@@ -12,6 +12,7 @@ use ca_api::{CertificateFilter, CertificateState, Client, ClientError, NewOrder,
 use keys::{KeyAlgorithm, KeyError, KeyId, KeyStore};
 use migrations::Pool;
 use migrations::text::AsText;
+use policies::key_use::KeyUse;
 use policies::mailbox::Mailbox;
 use policies::signing::MaySign;
 use policies::tier::Generation;
@@ -277,6 +278,8 @@ impl Shared {
             mailbox: mailbox.clone(),
             tier: TierWish::Best,
             generation: self.generation,
+            // The gateway keeps the one key, signs with it, and opens what is encrypted to it.
+            key_use: KeyUse::Both,
             certificate_request: row.certificate_request.clone(),
         };
         match client.place_order(&order, Some(&row.id)).await {

@@ -357,7 +357,8 @@ async fn chains_of(client: &Client, recipient: &Mailbox) -> Result<Vec<String>, 
     };
     let page = client.certificates(&filter).await?;
     let mut chains = Vec::new();
-    for listed in page.certificates.into_iter().take(MOST_CERTIFICATES) {
+    let for_encryption = page.certificates.into_iter().filter(|listed| listed.key_use.encrypts());
+    for listed in for_encryption.take(MOST_CERTIFICATES) {
         // Lists come without the certificates themselves.
         let chain = match listed.chain_pem {
             Some(chain) => Some(chain),

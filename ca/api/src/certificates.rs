@@ -1,5 +1,6 @@
 //! `/v1/certificates`: what was issued, and its revocation.
 
+use policies::key_use::KeyUse;
 use policies::mailbox::Mailbox;
 use policies::tier::{Generation, Tier};
 use policies::time::Timestamp;
@@ -33,6 +34,9 @@ pub struct Certificate {
     pub tier: Tier,
     #[serde(with = "crate::text")]
     pub generation: Generation,
+    /// What its key is for.
+    #[serde(rename = "use", default = "crate::orders::for_both", with = "crate::text")]
+    pub key_use: KeyUse,
     /// The subject distinguished name, RFC 4514.
     pub subject: String,
     #[serde(with = "crate::text")]
@@ -48,7 +52,7 @@ pub struct Certificate {
     pub chain_pem: Option<String>,
 }
 
-/// `GET /v1/certificates?mailbox=&state=&tier=&account=&cursor=`.
+/// `GET /v1/certificates?mailbox=&state=&tier=&use=&account=&cursor=`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateFilter {
@@ -58,6 +62,13 @@ pub struct CertificateFilter {
     pub state: Option<CertificateState>,
     #[serde(default, with = "crate::text::optional", skip_serializing_if = "Option::is_none")]
     pub tier: Option<Tier>,
+    #[serde(
+        rename = "use",
+        default,
+        with = "crate::text::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub key_use: Option<KeyUse>,
     /// For callers who see more than one account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,

@@ -218,10 +218,12 @@ impl Client {
     pub async fn certificates(&self, filter: &CertificateFilter) -> Result<CertificatePage, ClientError> {
         let mailbox = filter.mailbox.as_ref().map(Mailbox::to_string);
         let tier = filter.tier.map(|tier| tier.to_string());
+        let key_use = filter.key_use.map(|key_use| key_use.to_string());
         let query: Vec<_> = [
             ("mailbox", mailbox.as_deref()),
             ("state", filter.state.as_ref().map(AsRef::as_ref)),
             ("tier", tier.as_deref()),
+            ("use", key_use.as_deref()),
             ("account", filter.account.as_deref()),
             ("cursor", filter.cursor.as_deref()),
         ]

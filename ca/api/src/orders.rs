@@ -1,5 +1,6 @@
 //! `/v1/orders`: requests for one certificate.
 
+use policies::key_use::KeyUse;
 use policies::mailbox::Mailbox;
 use policies::tier::{Generation, Tier};
 use policies::time::Timestamp;
@@ -18,9 +19,26 @@ pub struct NewOrder {
     pub tier: TierWish,
     #[serde(with = "crate::text")]
     pub generation: Generation,
+    /// What the key is for: `sign`, `encrypt` or, when left out, `both`.
+    #[serde(
+        rename = "use",
+        default = "for_both",
+        with = "crate::text",
+        skip_serializing_if = "is_for_both"
+    )]
+    pub key_use: KeyUse,
     /// PKCS#10 in DER; only its public key is used, and its signature proves possession (BR 3.2.1).
     #[serde(with = "crate::text::base64")]
     pub certificate_request: Vec<u8>,
+}
+
+pub(crate) fn for_both() -> KeyUse {
+    KeyUse::Both
+}
+
+/// What is the default is not sent: an authority that knows no uses takes the order then.
+fn is_for_both(key_use: &KeyUse) -> bool {
+    *key_use == KeyUse::Both
 }
 
 /// `V1` to `V4`, or `best`: the highest that the evidence carries.
@@ -74,6 +92,8 @@ pub struct Order {
     pub tier: TierWish,
     #[serde(with = "crate::text")]
     pub generation: Generation,
+    #[serde(rename = "use", default = "for_both", with = "crate::text")]
+    pub key_use: KeyUse,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_serial: Option<String>,
     /// The certificate and its issuer, as PEM.

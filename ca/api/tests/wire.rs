@@ -25,6 +25,9 @@ fn requests_round_trip() {
     round_trip::<NewOrder>(json!({
         "mailbox": "alice@example.com", "tier": "best", "generation": "strict", "certificate_request": "MAA="
     }));
+    round_trip::<NewOrder>(json!({
+        "mailbox": "alice@example.com", "tier": "V1", "generation": "strict", "use": "encrypt", "certificate_request": "MAA="
+    }));
     round_trip::<NewCase>(json!({"kind": "individual-identity", "subject": {
         "given_name": "Alice", "surname": "Example", "mailbox": "alice@example.com"
     }}));
@@ -79,6 +82,10 @@ fn words_outside_the_lists_are_refused() {
     refused::<NewAccount>(json!({"name": "E", "kind": "Organization"}), "individual, organization");
     refused::<NewPrincipal>(json!({"name": "E", "role": "root"}), "operator, officer");
     refused::<NewDecision>(json!({"decision": "maybe", "reason": "r"}), "approve, reject");
+    refused::<NewOrder>(
+        json!({"mailbox": "a@example.com", "tier": "V1", "generation": "strict", "use": "escrow", "certificate_request": ""}),
+        "sign, encrypt or both",
+    );
     refused::<NewOrder>(
         json!({"mailbox": "a@example.com", "tier": "V5", "generation": "strict", "certificate_request": ""}),
         "best",

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use policies::evidence::{Evidence, Fact};
+use policies::key_use::KeyUse;
 use policies::mailbox::Mailbox;
 use policies::tier::Generation;
 use policies::time::{Span, Timestamp};
@@ -417,6 +418,8 @@ pub(crate) async fn finalize(app: &Arc<App>, request: &ByAccount, id: &str) -> O
     })?;
     let parsed = CertificateRequest::parse(&csr)?;
     parsed.must_name_only(&mailbox)?;
+    // RFC 8823 section 3: the request says by its keyUsage what the certificate is to be for.
+    let key_use = parsed.key_use()?.unwrap_or(KeyUse::Both);
     let key = super::jwk::Jwk::from_public_key(parsed.public_key());
     if key.is_some_and(|key| key.is(&account.key)) {
         // RFC 8555 section 11.1.
@@ -428,6 +431,7 @@ pub(crate) async fn finalize(app: &Arc<App>, request: &ByAccount, id: &str) -> O
         mailbox,
         tier,
         generation: Generation::Strict,
+        key_use,
         certificate_request: csr,
         idempotency_key: None,
     };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ca_api::{CertificateFilter, CertificateState};
 use clap::Args;
+use policies::key_use::KeyUse;
 use policies::mailbox::Mailbox;
 use policies::tier::Tier;
 
@@ -29,6 +30,9 @@ pub struct ListArguments {
     /// Only those of this tier: V1, V2, V3 or V4
     #[arg(long)]
     tier: Option<Tier>,
+    /// Only those for this use: sign, encrypt or both
+    #[arg(long = "use", value_name = "USE")]
+    key_use: Option<KeyUse>,
     /// Only those of this account
     #[arg(long)]
     account: Option<String>,
@@ -43,6 +47,7 @@ pub(super) async fn list(app: &App, arguments: ListArguments, format: Format) ->
         mailbox: arguments.mailbox,
         state: arguments.state,
         tier: arguments.tier,
+        key_use: arguments.key_use,
         account: arguments.account,
         cursor: None,
     };

@@ -99,6 +99,7 @@ pub(super) fn certificates_as_csv(certificates: &[Certificate]) -> io::Result<()
         "account",
         "tier",
         "generation",
+        "use",
         "state",
         "mailbox",
         "subject",
@@ -114,6 +115,7 @@ pub(super) fn certificates_as_csv(certificates: &[Certificate]) -> io::Result<()
             certificate.account.clone(),
             certificate.tier.to_string(),
             certificate.generation.to_string(),
+            certificate.key_use.to_string(),
             certificate.state.to_string(),
             certificate.mailbox.to_string(),
             certificate.subject.clone(),
@@ -143,6 +145,7 @@ pub(super) fn certificate(format: Format, certificate: &Certificate) -> io::Resu
     line("Serial", certificate.serial.clone());
     line("State", certificate.state.to_string());
     line("Tier", format!("{} ({})", certificate.tier, certificate.generation));
+    line("Use", certificate.key_use.to_string());
     line("Mailbox", certificate.mailbox.to_string());
     line("Subject", certificate.subject.clone());
     line("Issuer", certificate.issuer.clone());

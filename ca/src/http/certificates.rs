@@ -55,6 +55,7 @@ pub(crate) async fn page(app: &App, caller: &Caller, filter: CertificateFilter) 
     let query = certificates::Query {
         mailbox: filter.mailbox,
         tier: filter.tier,
+        key_use: filter.key_use,
         account: filter.account,
         worth: filter.state,
         after: filter.cursor,
@@ -107,6 +108,7 @@ fn on_the_wire(certificate: Certificate, now: Timestamp) -> Result<ca_api::Certi
         mailbox,
         tier: certificate.tier,
         generation: certificate.generation,
+        key_use: certificate.key_use,
         subject: certificate.subject,
         not_before: certificate.not_before,
         not_after: certificate.not_after,

@@ -27,6 +27,7 @@ pub(super) async fn place_order(
             TierWish::Exactly(tier) => TierChoice::Exactly(tier),
         },
         generation: new.generation,
+        key_use: new.key_use,
         certificate_request: new.certificate_request,
         idempotency_key: idempotency_key(&headers).map_err(HttpProblem::malformed)?,
     };
@@ -81,6 +82,7 @@ fn on_the_wire(order: Order) -> ca_api::Order {
         mailbox: order.mailbox,
         tier,
         generation: order.generation,
+        key_use: order.key_use,
         certificate_serial,
         chain_pem,
         problem: problem.map(|detail| why(state, detail)),

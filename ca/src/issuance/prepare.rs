@@ -36,7 +36,7 @@ pub(super) fn prepare(app: &App, issuer: &Issuer, approved: &Approved, now: Time
         serial: data_encoding::HEXLOWER.encode(serial.as_bytes()),
         tbs,
         issuer: names,
-        expected: Expected::Subscriber(approved.tier(), approved.generation()),
+        expected: Expected::Subscriber(approved.tier(), approved.generation(), approved.key_use()),
     })
 }
 

@@ -116,6 +116,7 @@ pub(super) fn record(
         revoked_at: None,
         revocation_reason: None,
         spki_sha256: Some(key.clone()),
+        key_use: AsText(approved.key_use()),
         crl_shard: scope.stored(),
     };
     // One proof may serve two purposes, such as control of a domain.
@@ -127,6 +128,7 @@ pub(super) fn record(
         "order": row.order_id,
         "tier": approved.tier().as_ref(),
         "generation": approved.generation().as_ref(),
+        "use": approved.key_use().as_ref(),
         "crl_shard": row.crl_shard,
         "profile_sha256": data_encoding::HEXLOWER.encode(&row.profile_sha256),
         "tbs_sha256": data_encoding::HEXLOWER.encode(&row.tbs_sha256),

@@ -1,13 +1,15 @@
-//! What an applicant sends: a PKCS#10 request (RFC 2986), of which we take the public key and nothing else.
+//! What an applicant sends: a PKCS#10 request (RFC 2986), of which we take the public key.
 //!
-//! Names and extensions in it are ignored: a certificate says what evidence proves, not what was asked for
+//! Names and extensions in it are ignored, but for what ACME has no other place for: a certificate says what evidence proves, not what was asked for
 //! (BR 3.2.5).
 
 use const_oid::db::{rfc3280, rfc5912};
 use der::{Decode, Encode};
+use policies::key_use::KeyUse;
 use policies::mailbox::{Mailbox, MailboxName};
 use spki::SubjectPublicKeyInfoOwned;
-use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::{KeyUsage, SubjectAltName};
 use x509_cert::request::{CertReq, ExtensionReq};
 
 use crate::error::Error;
@@ -19,6 +21,8 @@ pub(crate) struct CertificateRequest {
     public_key: SubjectPublicKeyInfoOwned,
     /// The addresses in the subject and its alternative names; what is no address is kept as an error.
     names: Result<Vec<Mailbox>, &'static str>,
+    /// What its keyUsage asks for, if it has one.
+    key_use: Result<Option<KeyUse>, &'static str>,
 }
 
 impl CertificateRequest {
@@ -33,6 +37,7 @@ impl CertificateRequest {
         }
         let request = CertReq::from_der(der).map_err(|_| unusable("it is not DER of a CertificationRequest"))?;
         let names = names(&request);
+        let key_use = key_use(&request);
         let public_key = request.info.public_key;
         let key = PublicKey::parse(&public_key).map_err(|unacceptable| Error::KeyNotAllowed {
             section: unacceptable.section,
@@ -47,7 +52,11 @@ impl CertificateRequest {
         key.verify(&request.algorithm, signed, signature).map_err(|_| {
             unusable("it is not signed with the key it carries, or not with SHA-256, SHA-384 or SHA-512")
         })?;
-        Ok(Self { public_key, names })
+        Ok(Self {
+            public_key,
+            names,
+            key_use,
+        })
     }
 
     /// RFC 8555 section 7.4: a request that comes through ACME names exactly the identifiers of its order. They are
@@ -66,15 +75,35 @@ impl CertificateRequest {
         }
     }
 
+    /// The use that the request itself asks for, where a protocol has no other place for it; `None` if it does not say.
+    pub(crate) fn key_use(&self) -> Result<Option<KeyUse>, Error> {
+        self.key_use.map_err(|reason| Error::CertificateRequest {
+            reason: reason.to_owned(),
+        })
+    }
+
     pub(crate) fn public_key(&self) -> &SubjectPublicKeyInfoOwned {
         &self.public_key
     }
 }
 
-/// Every address that the request asks for: in the subject alternative name, and in the subject as emailAddress, or as
-/// a common name that looks like one.
-fn names(request: &CertReq) -> Result<Vec<Mailbox>, &'static str> {
-    let mut names = Vec::new();
+/// RFC 8823 section 3: only signing bits, only encryption bits, or both kinds of them.
+fn key_use(request: &CertReq) -> Result<Option<KeyUse>, &'static str> {
+    for extension in requested_extensions(request)? {
+        if extension.extn_id == rfc5912::ID_CE_KEY_USAGE {
+            let KeyUsage(usages) =
+                KeyUsage::from_der(extension.extn_value.as_bytes()).map_err(|_| "its keyUsage cannot be read")?;
+            return match KeyUse::of(usages) {
+                Some(key_use) => Ok(Some(key_use)),
+                None => Err("its keyUsage asks for something else than signing and encryption"),
+            };
+        }
+    }
+    Ok(None)
+}
+
+fn requested_extensions(request: &CertReq) -> Result<Vec<Extension>, &'static str> {
+    let mut requested = Vec::new();
     for attribute in request.info.attributes.iter() {
         if attribute.oid != rfc5912::ID_EXTENSION_REQ {
             continue;
@@ -84,22 +113,29 @@ fn names(request: &CertReq) -> Result<Vec<Mailbox>, &'static str> {
                 .to_der()
                 .and_then(|der| ExtensionReq::from_der(&der))
                 .map_err(|_| "its extension request cannot be read")?;
-            for extension in extensions
-                .0
-                .iter()
-                .filter(|extension| extension.extn_id == rfc5912::ID_CE_SUBJECT_ALT_NAME)
-            {
-                let alternative = SubjectAltName::from_der(extension.extn_value.as_bytes())
-                    .map_err(|_| "its subject alternative name cannot be read")?;
-                for name in &alternative.0 {
-                    match MailboxName::from_general_name(name) {
-                        Ok(Some(name)) => names.push(
-                            Mailbox::from_subject_alternative_name(&name)
-                                .map_err(|_| "its subject alternative name holds what is no address")?,
-                        ),
-                        _ => return Err("its subject alternative name holds something else than addresses"),
-                    }
-                }
+            requested.extend(extensions.0);
+        }
+    }
+    Ok(requested)
+}
+
+/// Every address that the request asks for: in the subject alternative name, and in the subject as emailAddress, or as
+/// a common name that looks like one.
+fn names(request: &CertReq) -> Result<Vec<Mailbox>, &'static str> {
+    let mut names = Vec::new();
+    for extension in requested_extensions(request)? {
+        if extension.extn_id != rfc5912::ID_CE_SUBJECT_ALT_NAME {
+            continue;
+        }
+        let alternative = SubjectAltName::from_der(extension.extn_value.as_bytes())
+            .map_err(|_| "its subject alternative name cannot be read")?;
+        for name in &alternative.0 {
+            match MailboxName::from_general_name(name) {
+                Ok(Some(name)) => names.push(
+                    Mailbox::from_subject_alternative_name(&name)
+                        .map_err(|_| "its subject alternative name holds what is no address")?,
+                ),
+                _ => return Err("its subject alternative name holds something else than addresses"),
             }
         }
     }

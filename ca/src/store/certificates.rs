@@ -9,6 +9,7 @@ pub(crate) use ca_api::CertificateState as Worth;
 use diesel::prelude::*;
 use migrations::schema::{certificate_evidence, certificates};
 use migrations::{AnyConnection, AsText};
+use policies::key_use::KeyUse;
 use policies::tier::{Generation, Tier};
 
 /// How far a certificate came.
@@ -75,6 +76,7 @@ pub(crate) struct CertificateRow {
     pub(crate) revoked_at: Option<i64>,
     pub(crate) revocation_reason: Option<String>,
     pub(crate) spki_sha256: Option<Vec<u8>>,
+    pub(crate) key_use: AsText<KeyUse>,
     /// [`Scope::stored`] of the list that the certificate names.
     pub(crate) crl_shard: i32,
 }
@@ -382,12 +384,13 @@ pub(crate) fn ending(
     query.load(conn)
 }
 
-/// Whether the mailbox holds a certificate of the same tier and account that ends later.
+/// Whether the mailbox holds a certificate of the same tier and account, for the same use or for both, that ends later.
 pub(crate) fn is_renewed(conn: &mut AnyConnection, row: &CertificateRow) -> QueryResult<bool> {
     let later: i64 = certificates::table
         .filter(certificates::account_id.eq(&row.account_id))
         .filter(certificates::mailbox.eq(&row.mailbox))
         .filter(certificates::tier.eq(row.tier))
+        .filter(certificates::key_use.eq_any([row.key_use, AsText(KeyUse::Both)]))
         .filter(certificates::state.eq(AsText(CertificateState::Signed)))
         .filter(certificates::revoked_at.is_null())
         .filter(certificates::not_after.gt(row.not_after))
@@ -402,6 +405,7 @@ pub(crate) struct Filter {
     pub(crate) account_id: Option<String>,
     pub(crate) mailbox: Option<String>,
     pub(crate) tier: Option<Tier>,
+    pub(crate) key_use: Option<KeyUse>,
     /// What the certificates are worth at an instant.
     pub(crate) worth: Option<(Worth, i64)>,
     pub(crate) state: Option<CertificateState>,
@@ -429,6 +433,9 @@ pub(crate) fn page(
     }
     if let Some(tier) = filter.tier {
         query = query.filter(certificates::tier.eq(AsText(tier)));
+    }
+    if let Some(key_use) = filter.key_use {
+        query = query.filter(certificates::key_use.eq(AsText(key_use)));
     }
     if let Some((worth, instant)) = filter.worth {
         let stored = match worth {

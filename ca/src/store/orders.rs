@@ -1,8 +1,9 @@
 //! The table `orders`.
 
 use diesel::prelude::*;
-use migrations::AnyConnection;
 use migrations::schema::orders;
+use migrations::{AnyConnection, AsText};
+use policies::key_use::KeyUse;
 
 #[derive(Clone, Debug, Insertable, Queryable, Selectable)]
 #[diesel(table_name = orders)]
@@ -20,6 +21,7 @@ pub(crate) struct OrderRow {
     pub(crate) problem: Option<String>,
     pub(crate) created_at: i64,
     pub(crate) updated_at: i64,
+    pub(crate) key_use: AsText<KeyUse>,
 }
 
 pub(crate) fn insert(conn: &mut AnyConnection, row: &OrderRow) -> QueryResult<()> {

@@ -30,6 +30,8 @@ mod reports;
 mod rosters;
 #[path = "revocation.rs"]
 mod revocation;
+#[path = "uses.rs"]
+mod uses;
 #[path = "shards.rs"]
 mod shards;
 

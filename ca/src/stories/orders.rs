@@ -298,7 +298,7 @@ async fn an_account_cannot_fill_the_database_with_orders() {
     let ada = world.subscriber("Ada").await;
     place(&world.app, &ada, order(ADA, TierChoice::Best)).await.unwrap();
     let copies = "INSERT INTO orders SELECT orders.id || numbers.number, account_id, requested_by, NULL, mailbox, tier, \
-                  generation, certificate_request, state, NULL, NULL, created_at, updated_at FROM orders, numbers";
+                  generation, certificate_request, state, NULL, NULL, created_at, updated_at, key_use FROM orders, numbers";
     let numbers =
         "WITH RECURSIVE numbers(number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 999)";
     let copies = match super::DATABASE {

@@ -121,6 +121,7 @@ fn request(tier: Tier) -> Request {
     Request {
         tier,
         generation: Generation::Strict,
+        key_use: KeyUse::Both,
         mailbox: alice(),
         organization: None,
         public_key: testing::p256(),
@@ -586,6 +587,40 @@ fn key_usage_follows_the_key() {
         assert!(usage.critical);
         let bits = KeyUsage::from_der(usage.extn_value.as_bytes()).unwrap();
         assert_eq!(bits.0, KeyUsages::DigitalSignature | second);
+    }
+}
+
+#[test]
+fn a_certificate_for_one_use_has_no_bit_of_the_other() {
+    for (public_key, management) in [
+        (testing::p256(), KeyUsages::KeyAgreement),
+        (testing::p384(), KeyUsages::KeyAgreement),
+        (testing::rsa2048(), KeyUsages::KeyEncipherment),
+    ] {
+        for (key_use, expected) in [
+            (KeyUse::Sign, KeyUsages::DigitalSignature.into()),
+            (KeyUse::Encrypt, management.into()),
+            (KeyUse::Both, KeyUsages::DigitalSignature | management),
+        ] {
+            for generation in Generation::ALL {
+                let request = Request {
+                    public_key: public_key.clone(),
+                    key_use,
+                    generation,
+                    ..request(Tier::V4)
+                };
+                let approved = approve(request, &complete(), profile(Tier::V4, generation), NOW).unwrap();
+                assert_eq!(approved.key_use(), key_use);
+                let template = approved.template(&issuer(), &testing::locations()).unwrap();
+                let usage = template
+                    .extensions()
+                    .iter()
+                    .find(|extension| extension.extn_id == KEY_USAGE)
+                    .unwrap();
+                let bits = KeyUsage::from_der(usage.extn_value.as_bytes()).unwrap();
+                assert_eq!(bits.0, expected, "{key_use} {generation}");
+            }
+        }
     }
 }
 

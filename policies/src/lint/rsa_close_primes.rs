@@ -1,7 +1,6 @@
 //! RSA moduli are not products of two primes so close that anybody finds them.
 
 use super::{FIRST, Lint, Problems, View};
-use crate::public_key::PublicKey;
 use crate::weak_key::{FERMAT_ROUNDS, has_close_primes};
 
 pub(super) const LINT: Lint = Lint {
@@ -13,9 +12,7 @@ pub(super) const LINT: Lint = Lint {
 };
 
 fn check(view: &View<'_>, problems: &mut Problems) {
-    let Ok(PublicKey::Rsa { modulus, .. }) = &view.public_key else {
-        return;
-    };
+    let Some(modulus) = view.rsa_modulus() else { return };
     if has_close_primes(modulus) {
         problems.error(format!(
             "the primes of the RSA modulus are so close that Fermat's method finds them within {FERMAT_ROUNDS} rounds"

@@ -1,7 +1,6 @@
 //! RSA moduli do not carry the fingerprint of the library whose keys can be factored (ROCA, CVE-2017-15361).
 
 use super::{FIRST, Lint, Problems, View};
-use crate::public_key::PublicKey;
 use crate::weak_key::is_roca;
 
 pub(super) const LINT: Lint = Lint {
@@ -13,9 +12,7 @@ pub(super) const LINT: Lint = Lint {
 };
 
 fn check(view: &View<'_>, problems: &mut Problems) {
-    let Ok(PublicKey::Rsa { modulus, .. }) = &view.public_key else {
-        return;
-    };
+    let Some(modulus) = view.rsa_modulus() else { return };
     if is_roca(modulus) {
         problems.error(
             "the RSA modulus has the fingerprint of a faulty generator (ROCA, CVE-2017-15361), whose keys can be factored",

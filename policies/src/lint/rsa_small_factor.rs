@@ -1,7 +1,6 @@
 //! RSA moduli have no factor below 752.
 
 use super::{FIRST, Lint, Problems, View};
-use crate::public_key::PublicKey;
 
 pub(super) const LINT: Lint = Lint {
     id: "rsa_small_factor",
@@ -12,9 +11,7 @@ pub(super) const LINT: Lint = Lint {
 };
 
 fn check(view: &View<'_>, problems: &mut Problems) {
-    let Ok(PublicKey::Rsa { modulus, .. }) = &view.public_key else {
-        return;
-    };
+    let Some(modulus) = view.rsa_modulus() else { return };
     let factor = (2_u32..752).find(|factor| {
         modulus
             .iter()

@@ -10,6 +10,7 @@ use crate::attribute::Attribute;
 use crate::authority::{issuing_template, responder_template, root_template};
 use crate::evidence::{Evidence, EvidenceId, EvidenceParts, Fact, Method};
 use crate::issuance::{Issuer, Request, approve};
+use crate::key_use::KeyUse;
 use crate::mailbox::Mailbox;
 use crate::organization::{Country, Organization, OrganizationIdentifier};
 use crate::person::{Person, Title};
@@ -41,6 +42,15 @@ pub(super) fn subscriber_with_key(
     tier: Tier,
     generation: Generation,
     public_key: spki::SubjectPublicKeyInfoOwned,
+) -> Fixture {
+    subscriber_for(tier, generation, public_key, KeyUse::Both)
+}
+
+pub(super) fn subscriber_for(
+    tier: Tier,
+    generation: Generation,
+    public_key: spki::SubjectPublicKeyInfoOwned,
+    key_use: KeyUse,
 ) -> Fixture {
     let mailbox = Mailbox::parse("alice@example.com").unwrap();
     let person = Person::new(Some("Alice"), Some("Adams")).unwrap();
@@ -98,6 +108,7 @@ pub(super) fn subscriber_with_key(
     let request = Request {
         tier,
         generation,
+        key_use,
         mailbox,
         organization: None,
         public_key,
@@ -112,7 +123,7 @@ pub(super) fn subscriber_with_key(
         .unwrap();
     Fixture {
         tbs: TbsCertificate::from_der(&der).unwrap(),
-        expected: Expected::Subscriber(tier, generation),
+        expected: Expected::Subscriber(tier, generation, key_use),
         issuer,
         now: NOW,
     }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::testing::*;
 use super::*;
+use crate::key_use::KeyUse;
 use crate::tier::{Generation, Tier};
 use crate::time::Span;
 
@@ -61,12 +62,12 @@ fn a_certificate_for_another_tier_is_refused() {
     for meant in Tier::ALL {
         for found in Tier::ALL {
             let mut fixture = subscriber(found, Generation::Strict);
-            fixture.expected = Expected::Subscriber(meant, Generation::Strict);
+            fixture.expected = Expected::Subscriber(meant, Generation::Strict, KeyUse::Both);
             assert_eq!(check(fixture.der(), &context(&fixture)).is_ok(), meant == found);
         }
     }
     let mut multipurpose = subscriber(Tier::V1, Generation::Multipurpose);
-    multipurpose.expected = Expected::Subscriber(Tier::V1, Generation::Strict);
+    multipurpose.expected = Expected::Subscriber(Tier::V1, Generation::Strict, KeyUse::Both);
     assert!(check(multipurpose.der(), &context(&multipurpose)).is_err());
 }
 
@@ -78,7 +79,7 @@ fn authorities_and_subscribers_do_not_pass_for_each_other() {
         assert!(check(fixture.der(), &context(&fixture)).is_err());
     }
     let mut authority = issuing_authority();
-    authority.expected = Expected::Subscriber(Tier::V1, Generation::Strict);
+    authority.expected = Expected::Subscriber(Tier::V1, Generation::Strict, KeyUse::Both);
     assert!(check(authority.der(), &context(&authority)).is_err());
     authority.expected = Expected::Root;
     assert!(check(authority.der(), &context(&authority)).is_err());

@@ -13,6 +13,7 @@ use x509_cert::name::Name;
 use super::{Expected, Finding, LintContext, Severity};
 use crate::attribute::Attribute;
 use crate::authority::OCSP_SIGNING;
+use crate::key_use::KeyUse;
 use crate::mailbox::{Mailbox, MailboxName};
 use crate::public_key::{InvalidPublicKey, PublicKey};
 use crate::tbs::TbsCertificate;
@@ -30,6 +31,8 @@ pub struct View<'a> {
     pub(super) kind: Kind,
     pub(super) tier: Option<Tier>,
     pub(super) generation: Option<Generation>,
+    /// What was ordered; `None` after signing.
+    pub(super) key_use: Option<KeyUse>,
     pub(super) issuer: Option<&'a Issuer>,
     pub(super) outer_signature_algorithm: Option<&'a AlgorithmIdentifierOwned>,
     pub(super) public_key: Result<PublicKey, InvalidPublicKey>,
@@ -65,11 +68,13 @@ impl<'a> View<'a> {
         let mut view = Self::read(der)?;
         view.issuer = Some(context.issuer);
         view.issued_at = context.now;
-        (view.kind, view.tier, view.generation) = match context.expected {
-            Expected::Root => (Kind::Root, None, None),
-            Expected::IssuingAuthority => (Kind::IssuingAuthority, None, None),
-            Expected::OcspResponder => (Kind::OcspResponder, None, None),
-            Expected::Subscriber(tier, generation) => (Kind::Subscriber, Some(tier), Some(generation)),
+        (view.kind, view.tier, view.generation, view.key_use) = match context.expected {
+            Expected::Root => (Kind::Root, None, None, None),
+            Expected::IssuingAuthority => (Kind::IssuingAuthority, None, None, None),
+            Expected::OcspResponder => (Kind::OcspResponder, None, None, None),
+            Expected::Subscriber(tier, generation, key_use) => {
+                (Kind::Subscriber, Some(tier), Some(generation), Some(key_use))
+            }
         };
         Ok(view)
     }
@@ -120,6 +125,7 @@ impl<'a> View<'a> {
             kind: Kind::Subscriber,
             tier: None,
             generation: None,
+            key_use: None,
             issuer: None,
             outer_signature_algorithm: None,
             public_key,
@@ -130,6 +136,14 @@ impl<'a> View<'a> {
     fn answers_for_others(&self) -> bool {
         self.decode::<ExtendedKeyUsage>()
             .is_some_and(|usage| usage.0 == [OCSP_SIGNING])
+    }
+
+    /// The modulus of an RSA key, big-endian without leading zeros.
+    pub(super) fn rsa_modulus(&self) -> Option<&[u8]> {
+        match &self.public_key {
+            Ok(PublicKey::Rsa { modulus, .. }) => Some(modulus),
+            _ => None,
+        }
     }
 
     pub(super) fn is_subscriber(&self) -> bool {

@@ -17,6 +17,7 @@ use ca_api::{
 };
 use der::{Decode, EncodePem};
 use keys::tls::TlsIdentity;
+use policies::key_use::KeyUse;
 use policies::mailbox::Mailbox;
 use policies::tier::{Generation, Tier};
 use policies::time::{FixedClock, Timestamp};
@@ -129,6 +130,7 @@ impl FakeAuthority {
             mailbox: order.mailbox.clone(),
             tier: order.tier,
             generation: order.generation,
+            key_use: order.key_use,
             certificate_serial: None,
             chain_pem: None,
             problem: None,
@@ -236,6 +238,7 @@ async fn certificate(State(ca): State<Arc<FakeAuthority>>, Path(serial): Path<St
         mailbox: Mailbox::parse("alice@example.com").unwrap(),
         tier: Tier::V3,
         generation: Generation::Strict,
+        key_use: KeyUse::Both,
         subject: String::new(),
         not_before: Timestamp::from_unix(START),
         not_after: Timestamp::from_unix(END),
@@ -278,6 +281,7 @@ async fn certificates(State(ca): State<Arc<FakeAuthority>>, Query(wanted): Query
         mailbox: Mailbox::parse(&mailbox).unwrap(),
         tier: Tier::V3,
         generation: Generation::Strict,
+        key_use: KeyUse::Both,
         subject: String::new(),
         not_before: Timestamp::from_unix(START),
         not_after: Timestamp::from_unix(END),

@@ -270,9 +270,45 @@ impl PKeyRequest {
         Self::make(&key, "dns:example.com")
     }
 
+    fn for_use(usage: &openssl::x509::extension::KeyUsage) -> Vec<u8> {
+        let group = openssl::ec::EcGroup::from_curve_name(openssl::nid::Nid::X9_62_PRIME256V1).unwrap();
+        let key = openssl::pkey::PKey::from_ec_key(openssl::ec::EcKey::generate(&group).unwrap()).unwrap();
+        let mut builder = openssl::x509::X509ReqBuilder::new().unwrap();
+        builder.set_pubkey(&key).unwrap();
+        let mut extensions = openssl::stack::Stack::new().unwrap();
+        let context = builder.x509v3_context(None);
+        let name = openssl::x509::extension::SubjectAlternativeName::new()
+            .email(ADA)
+            .build(&context)
+            .unwrap();
+        extensions.push(name).unwrap();
+        extensions.push(usage.build().unwrap()).unwrap();
+        builder.add_extensions(&extensions).unwrap();
+        builder.sign(&key, openssl::hash::MessageDigest::sha256()).unwrap();
+        builder.build().to_der().unwrap()
+    }
+
     fn of(key: &Key) -> Vec<u8> {
         Self::make(key.pair(), ADA)
     }
+}
+
+/// RFC 8823 section 3.
+#[tokio::test]
+async fn the_key_usage_of_a_request_chooses_what_the_certificate_is_for() {
+    use openssl::x509::extension::KeyUsage;
+
+    let site = site!();
+    let client = site.client("Ada").await;
+    let placed = client.order(ADA).await;
+    client.prove(ADA, &placed).await;
+    let other = PKeyRequest::for_use(KeyUsage::new().digital_signature().crl_sign());
+    client.finalize(&placed, &other).await.problem(400, "badCSR");
+    let encryption = PKeyRequest::for_use(KeyUsage::new().critical().key_agreement());
+    client.finalize(&placed, &encryption).await.ok();
+    let certificates = site.world.certificates().await;
+    assert_eq!(certificates.len(), 1);
+    assert_eq!(certificates[0].key_use, policies::key_use::KeyUse::Encrypt);
 }
 
 #[tokio::test]
