@@ -73,10 +73,16 @@ fn create(path: &Path) -> Result<File, Error> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|source| Error::File {
-        action: "create",
-        path: path.to_owned(),
-        source,
+    options.open(path).map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => Error::InvalidInput {
+            field: "--out",
+            reason: format!("{} is there already; name another file, or remove it", path.display()),
+        },
+        _ => Error::File {
+            action: "create",
+            path: path.to_owned(),
+            source,
+        },
     })
 }
 

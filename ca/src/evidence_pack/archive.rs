@@ -102,7 +102,9 @@ impl Pack {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackError {
-    #[error("the file is not an evidence pack, or it is cut off: {0}")]
+    #[error(
+        "the file is not an evidence pack, or it is cut off: take the one that `sealwright ca evidence` has written ({0})"
+    )]
     Archive(#[from] zip::result::ZipError),
     #[error("the evidence pack cannot be read or written: {0}")]
     Io(#[from] std::io::Error),
